@@ -1,0 +1,73 @@
+# What a person types here. Needs Python 3.11 to 3.13, git and make; everything else it fetches itself.
+SHELL := /bin/sh
+BIN := .venv/bin
+READY := .venv/.ready
+UV ?= $(BIN)/uv
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help .venv demo test lint types check security bandit audit coverage bench screenshots browser lock format clean
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z.]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv: $(READY) ## the virtual environment, from requirements.lock with hashes (redone when that changes)
+
+$(READY): requirements.lock pyproject.toml scripts/make-venv
+	@scripts/make-venv
+	@touch $@
+
+demo: $(READY) ## the whole product on this machine, against fake vendors
+	@$(BIN)/crm-pipeline demo
+
+test: $(READY) ## every test, on all processors; ARGS="-k plan" narrows
+	@$(PYTEST) -n auto --dist worksteal $(ARGS)
+
+check: lint types security ## lint, types and security
+
+lint: $(READY) ## ruff (rules and format) and the import rule
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+format: $(READY) ## put the code into ruff's format
+	@$(BIN)/ruff check --fix --select I .
+	@$(BIN)/ruff format .
+
+types: $(READY) ## mypy --strict on the package
+	@$(BIN)/mypy
+
+security: bandit audit ## bandit, then the locked packages against known vulnerabilities
+
+bandit: $(READY) ## our own code: findings of medium and up fail
+	@$(BIN)/bandit --quiet -ll --recursive crm_pipeline
+
+audit: $(READY) ## known vulnerabilities; fails as NOT AUDITED when the database is out of reach
+	@$(BIN)/python scripts/audit.py requirements.lock
+
+coverage: $(READY) ## branch coverage: 95 % overall, 100 % in core
+	@$(BIN)/coverage erase
+	@$(PYTEST) -n auto --dist worksteal --cov --cov-report= $(ARGS)
+	@$(BIN)/coverage report --fail-under=95
+	@$(BIN)/coverage report --include='crm_pipeline/core/*' --fail-under=100
+
+bench: $(READY) ## the measurements of docs and PERFORMANCE; ARGS names one
+	@$(BIN)/python -m crm_pipeline_tests.benchmarks $(ARGS)
+
+screenshots: $(READY) ## take the pictures of the Dagster UI anew
+	@$(BIN)/python -m crm_pipeline_tests.browser.screenshots
+
+browser: ## Chromium, for the browser tests
+	@scripts/install-browser
+
+lock: ## write requirements.lock anew from pyproject.toml; ARGS="--upgrade" takes newer versions
+	@command -v $(UV) >/dev/null || { echo "uv is missing: run 'make .venv' first, or name yours: make lock UV=uv" >&2; exit 1; }
+	@$(UV) --no-config pip compile pyproject.toml --extra dev --output-file requirements.lock --quiet \
+		--universal --python-version 3.11 --generate-hashes --only-binary :all: \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-build-options $(ARGS)
+	@! grep -nE '://|^--|^ *-[a-z]| @ ' requirements.lock || { echo "requirements.lock names a place to fetch from" >&2; exit 1; }
+	@echo "requirements.lock: $$(grep -c '==' requirements.lock) packages"
+
+clean: ## remove what the tools left (not .venv, not your data)
+	@rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find crm_pipeline crm_pipeline_tests -type d -name __pycache__ -prune -exec rm -rf {} +
