@@ -56,8 +56,9 @@ def main() -> int:
     if vulnerable:
         return VULNERABLE
     if missing or not locked:
-        reason = said.strip().splitlines()[-1:] or ["pip-audit gave no answer"]
-        print(f"NOT AUDITED: {len(missing)} packages, nothing is known about them. {reason[0]}")
+        reasons = [each["skip_reason"] for each in answers if "skip_reason" in each]
+        reason = (reasons or said.strip().splitlines()[-1:] or ["pip-audit gave no answer"])[0]
+        print(f"NOT AUDITED: {len(missing)} packages, nothing is known about them. {reason}")
         return TRY_LATER
     return 0
 
