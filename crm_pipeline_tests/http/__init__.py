@@ -1,0 +1,1 @@
+"""Tests of the HTTP layer, over real sockets on this machine."""
