@@ -1,0 +1,240 @@
+"""The fake CRM.COM as an object: what a test or the admin endpoints do to it.
+
+Here: state and the hands that move it. Not here: what CRM.COM's clients can call (``routes``).
+"""
+
+import dataclasses
+import random
+import threading
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from crm_pipeline.sandbox.control.faults import FaultBox, FaultRule
+from crm_pipeline.sandbox.control.log import RequestLog
+from crm_pipeline.sandbox.crm_com.bodies import Changes, read_changes
+from crm_pipeline.sandbox.crm_com.contacts import ContactStore, new_id, shown
+from crm_pipeline.sandbox.people import PHONE_RANGES, Customer, People
+from crm_pipeline.sandbox.settings import SandboxOrganisation, SandboxSettings
+
+
+class CrmComSwitches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What may be changed while the sandbox runs."""
+
+    not_found_status: Literal[400, 404] = 400
+    #: Which name of the e-mail address a body may use; the vendor's sources disagree.
+    email_field: Literal["both", "email_address", "email"] = "both"
+    #: What PUT tags does with tags that a contact already has.
+    tags_mode: Literal["replace", "add"] = "replace"
+    gzip: bool = False
+
+    @property
+    def email_fields(self) -> tuple[str, ...]:
+        """Return the accepted names, the stronger last."""
+        return ("email", "email_address") if self.email_field == "both" else (self.email_field,)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Key:
+    """An API key: whose, which data, and whether it may write."""
+
+    organisation: SandboxOrganisation
+    name: Literal["test", "live", "read"]
+    contacts: ContactStore
+
+    @property
+    def may_write(self) -> bool:
+        """Say whether the key may write."""
+        return self.name != "read"
+
+
+class CrmCom:
+    """State of the fake CRM.COM. Every method may be called from any thread."""
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        """Start without contacts."""
+        self.lock = threading.RLock()
+        self.faults = FaultBox()
+        self.requests = RequestLog(settings.log_size)
+        self.settings = settings
+        self.clock = settings.clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to the beginning: data, switches, faults, log."""
+        settings = self.settings
+        with self.lock:
+            self.switches = CrmComSwitches(
+                not_found_status=settings.not_found_status, gzip=settings.gzip
+            )
+            self.custom_fields = list(settings.custom_fields)
+            chance = random.Random(f"{settings.seed}:tags")
+            self.tags = {new_id(chance): name for name in settings.tags}
+            self.keys: dict[str, Key] = {}
+            for each in settings.organisations:
+                test = ContactStore(f"{settings.seed}:{each.id}:test")
+                live = ContactStore(f"{settings.seed}:{each.id}:live")
+                self.keys[each.crm_test_key] = Key(each, "test", test)
+                self.keys[each.crm_live_key] = Key(each, "live", live)
+                self.keys[each.crm_read_only_key] = Key(each, "read", test)
+            self.faults.clear()
+            self.requests.clear()
+
+    def key(self, key: str) -> Key:
+        """Return what a key opens; a slug or an organisation id means its test key."""
+        if key in self.keys:
+            return self.keys[key]
+        for found in self.keys.values():
+            if key in (found.organisation.slug, found.organisation.id):
+                return found
+        raise KeyError(f"the sandbox has no CRM.COM key {key!r}")
+
+    def now_seconds(self) -> int:
+        """Return the time in epoch seconds."""
+        return int(self.clock().timestamp())
+
+    def seed(self, key: str, contacts: int, *, coded: bool = False) -> int:
+        """Add the first ``contacts`` people as contacts that were there before we came.
+
+        ``coded`` gives them ``loke:<id>`` as code, as if an earlier run had made them; otherwise
+        CRM.COM draws the codes. An e-mail address or phone number that is taken is left out.
+        Nobody is opted in.
+        """
+        with self.lock:
+            opened = self.key(key)
+            people = People(self.settings.seed, opened.organisation.id)
+            for index in range(contacts):
+                changes = _changes_of(people.person(index), coded=coded)
+                _drop_taken(opened.contacts, changes)
+                opened.contacts.create(changes, now_seconds=self.now_seconds())
+            return len(opened.contacts)
+
+    def contacts(
+        self, key: str, *, offset: int = 0, limit: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return contacts as the API shows them, with their tags, oldest first."""
+        with self.lock:
+            store = self.key(key).contacts
+            stop = len(store) if limit is None else offset + limit
+            rows = store.slice(offset, stop, newest_first=False)
+            return [{**shown(each), "tags": list(each["tags"])} for each in rows]
+
+    def contact(self, key: str, reference: str) -> dict[str, Any] | None:
+        """Return one contact by id or code."""
+        with self.lock:
+            found = self.key(key).contacts.find(reference)
+            return None if found is None else {**shown(found), "tags": list(found["tags"])}
+
+    def count(self, key: str) -> int:
+        """Count contacts."""
+        with self.lock:
+            return len(self.key(key).contacts)
+
+    def add(self, key: str, body: dict[str, Any]) -> str:
+        """Create a contact behind the client's back; returns its id. Raises RefusedError."""
+        with self.lock:
+            changes = self.read_changes(msgspec.json.encode(body))
+            return self.key(key).contacts.create(changes, now_seconds=self.now_seconds())
+
+    def edit(self, key: str, reference: str, body: dict[str, Any]) -> None:
+        """Change a contact behind the client's back, as drift. Raises RefusedError, KeyError."""
+        with self.lock:
+            store = self.key(key).contacts
+            contact = store.find(reference)
+            if contact is None:
+                raise KeyError(f"no contact {reference!r}")
+            changes = self.read_changes(msgspec.json.encode(body))
+            store.update(contact, changes, now_seconds=self.now_seconds())
+
+    def delete(self, key: str, references: Iterable[str]) -> int:
+        """Remove contacts by id or code; returns how many were there."""
+        with self.lock:
+            store = self.key(key).contacts
+            found = [each for each in map(store.find, references) if each is not None]
+            for contact in found:
+                store.delete(contact)
+            return len(found)
+
+    def mutate(self, key: str, *, count: int, seed: int = 7) -> list[str]:
+        """Rename some contacts behind the client's back; returns their ids."""
+        with self.lock:
+            store = self.key(key).contacts
+            places = random.Random(seed).sample(range(len(store)), min(count, len(store)))
+            changed = [store.slice(at, at + 1, newest_first=False)[0] for at in places]
+            for contact in changed:
+                store.update(
+                    contact,
+                    {"first_name": f"{contact['first_name']} (edited)"},
+                    now_seconds=self.now_seconds(),
+                )
+            return [contact["id"] for contact in changed]
+
+    def configure_custom_fields(self, keys: Iterable[str]) -> None:
+        """Say which custom fields of contacts exist."""
+        with self.lock:
+            self.custom_fields = list(keys)
+
+    def configure_tags(self, names: Iterable[str]) -> dict[str, str]:
+        """Say which tags of contacts exist; returns names by id."""
+        with self.lock:
+            ids = {name: tag_id for tag_id, name in self.tags.items()}
+            chance = random.Random(f"{self.settings.seed}:{self.requests.count()}:tags")
+            self.tags = {ids.get(name) or new_id(chance): name for name in names}
+            return dict(self.tags)
+
+    def switch(self, **changes: Any) -> CrmComSwitches:
+        """Change switches. Raises ValueError for unknown names or values."""
+        with self.lock:
+            try:
+                self.switches = msgspec.convert(
+                    {**msgspec.structs.asdict(self.switches), **changes}, CrmComSwitches
+                )
+            except msgspec.ValidationError as error:
+                raise ValueError(str(error)) from error
+            return self.switches
+
+    def read_changes(self, raw: bytes) -> Changes:
+        """Read a contact body under the present switches. Raises RefusedError."""
+        return read_changes(raw, self.switches.email_fields, self.custom_fields)
+
+    def disturb(self, names: tuple[str, ...], rule: FaultRule) -> None:
+        """Change and remove contacts as a fault rule says."""
+        if not names:
+            return
+        seed = rule.seed + self.requests.count()
+        if rule.mutate:
+            self.mutate(names[-1], count=rule.mutate, seed=seed)
+        if rule.delete:
+            store = self.key(names[-1]).contacts
+            ids = [contact["id"] for contact in store.oldest_first()]
+            self.delete(names[-1], random.Random(seed).sample(ids, min(rule.delete, len(ids))))
+
+
+def _changes_of(person: Customer, *, coded: bool) -> Changes:
+    changes: Changes = {
+        "first_name": person["firstName"],
+        "last_name": person["lastName"] or person["firstName"],
+        "email": person.get("email"),
+        "email_opt_out": True,
+        "sms_opt_out": True,
+    }
+    if coded:
+        changes["code"] = f"loke:{person['id']}"
+    number = person.get("phoneNumber", "")
+    for prefix, country, dial, *_ in PHONE_RANGES:
+        if number.startswith(prefix):
+            changes["phone"] = {
+                "country_code": country,
+                "number": number.removeprefix(dial),
+                "type": "MOBILE",
+            }
+    return changes
+
+
+def _drop_taken(store: ContactStore, changes: Changes) -> None:
+    if changes["email"] and store.with_email(changes["email"]):
+        changes["email"] = None
+    phone = changes.get("phone")
+    if phone and store.with_phone(phone["country_code"], phone["number"]):
+        del changes["phone"]

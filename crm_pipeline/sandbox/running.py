@@ -1,0 +1,199 @@
+"""Both fake vendors as servers: in a background thread for tests, in the foreground for the CLI.
+
+Here: sockets, the event loop, start and stop. Not here: what is answered.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+import uvicorn
+import uvloop
+
+from crm_pipeline.sandbox.asgi import VendorApp
+from crm_pipeline.sandbox.crm_com.routes import PREFIX, CrmComRoutes
+from crm_pipeline.sandbox.crm_com.vendor import CrmCom
+from crm_pipeline.sandbox.loke.routes import LokeRoutes
+from crm_pipeline.sandbox.loke.vendor import Loke
+from crm_pipeline.sandbox.settings import SandboxSettings
+from crm_pipeline.sandbox.transport import OpenProtocol
+
+_START_SECONDS = 30.0
+_BACKLOG = 2048
+
+
+class Sandbox:
+    """The running sandbox; a context manager.
+
+    ``loke`` and ``crm_com`` are the state that the servers answer from, for tests in process.
+    """
+
+    def __init__(self, settings: SandboxSettings | None = None) -> None:
+        """Prepare state; nothing listens yet."""
+        self.settings = settings or SandboxSettings()
+        self.loke = Loke(self.settings)
+        self.crm_com = CrmCom(self.settings)
+        self.loke_url = ""
+        self.token_url = ""
+        self.crm_com_url = ""
+        self._servers: list[uvicorn.Server] = []
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+
+    def __enter__(self) -> "Sandbox":
+        """Start both servers and wait until they accept."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop both servers."""
+        self.stop()
+
+    def start(self) -> None:
+        """Listen. Raises OSError when a port is taken."""
+        settings = self.settings
+        sockets: list[socket.socket] = []
+        try:
+            for port in (settings.loke_port, settings.crm_com_port):
+                sockets.append(_listen(settings.host, port))
+        except OSError:
+            for opened in sockets:
+                opened.close()
+            raise
+        loke_url, crm_url = (_url(settings.host, each) for each in sockets)
+        self.loke_url, self.token_url = loke_url, f"{loke_url}/token"
+        self.crm_com_url = crm_url + PREFIX
+        self.loke.base_url = loke_url
+        loke_routes = LokeRoutes(self.loke)
+        if settings.preserialise:
+            loke_routes.build_pages()
+        apps = (VendorApp(loke_routes), VendorApp(CrmComRoutes(self.crm_com)))
+        self._servers = [_server(app) for app in apps]
+        accepting = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(sockets, accepting), name="sandbox", daemon=True
+        )
+        self._thread.start()
+        accepting.wait(_START_SECONDS)
+        if self._failure is not None or not all(each.started for each in self._servers):
+            self.stop()
+            raise RuntimeError("The sandbox did not start.") from self._failure
+
+    def stop(self) -> None:
+        """Stop listening, drop open connections, wait for the thread. Safe to repeat."""
+        for server in self._servers:
+            server.should_exit = True
+            server.force_exit = True
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def urls(self) -> dict[str, str]:
+        """Return the three addresses, as the ready file holds them."""
+        return {
+            "loke_url": self.loke_url,
+            "token_url": self.token_url,
+            "crm_com_url": self.crm_com_url,
+        }
+
+    def _run(self, sockets: list[socket.socket], accepting: threading.Event) -> None:
+        try:
+            uvloop.run(self._serve(sockets, accepting))
+        except BaseException as error:  # noqa: BLE001 - handed to start(), which raises from it
+            self._failure = error
+        finally:
+            accepting.set()
+
+    async def _serve(self, sockets: list[socket.socket], accepting: threading.Event) -> None:
+        running = [
+            asyncio.create_task(server.serve(sockets=[each]))
+            for server, each in zip(self._servers, sockets, strict=True)
+        ]
+        while not all(each.started for each in self._servers):
+            if any(task.done() for task in running):
+                break
+            await asyncio.sleep(0.002)
+        accepting.set()
+        await asyncio.gather(*running)
+
+
+def run_sandbox(
+    settings: SandboxSettings, *, ready_file: Path | None, announce: Callable[[str], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM, then stop cleanly. Call it from the main thread.
+
+    ``announce`` gets one line for each address. The ready file appears, whole, once both servers
+    accept, and is removed at the end.
+    """
+    ended = threading.Event()
+    before = {
+        each: signal.signal(each, lambda *_: ended.set())
+        for each in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        with Sandbox(settings) as sandbox:
+            if ready_file is not None:
+                _write_whole(ready_file, msgspec.json.encode(sandbox.urls()))
+            for name, url in sandbox.urls().items():
+                announce(f"{name} {url}")
+            ended.wait()
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        opened.bind((host, port))
+        # Listening from here on: whoever learns the address can connect at once.
+        opened.listen(_BACKLOG)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _url(host: str, opened: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{opened.getsockname()[1]}"
+
+
+def _server(app: VendorApp) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=OpenProtocol,
+            ws="none",
+            loop="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=60,
+        )
+    )
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(content)
+    part.replace(path)

@@ -1,0 +1,113 @@
+"""What a sandbox can be told before it starts.
+
+Here: settings and organisations, as values. Not here: running (``running``) or switches that
+change while the sandbox runs (``POST /_sandbox/switches``).
+"""
+
+import dataclasses
+import datetime as dt
+import re
+from collections.abc import Callable
+from typing import Literal
+
+#: Custom fields that the fake CRM.COM knows from the start; any other key is refused.
+DEFAULT_CUSTOM_FIELDS = (
+    "loke_customer_id",
+    "loke_points_balance",
+    "loke_total_points_earned",
+    "loke_total_points_redeemed",
+    "loke_total_spend",
+    "loke_last_spent_at",
+    "loke_last_points_earned_at",
+    "loke_last_points_redeemed_at",
+    "loke_created_at",
+    "loke_updated_at",
+)
+
+#: Tags that the fake CRM.COM knows from the start; there is no call that makes a new one.
+DEFAULT_TAGS = ("LOKE: Loyal Customers", "LOKE: VIP breakfast", "Newsletter")
+
+
+def utc_now() -> dt.datetime:
+    """Return the wall clock, aware, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxOrganisation:
+    """One tenant: its people at LOKE and its two keys (and a read-only one) at CRM.COM."""
+
+    id: str
+    name: str
+    customers: int = 0
+    slug: str = ""
+    currency: str = "AUD"
+    timezone: str = "Australia/Melbourne"
+    crm_test_key: str = ""
+    crm_live_key: str = ""
+    #: Reads what the test key reads, is refused (403) when it writes.
+    crm_read_only_key: str = ""
+
+    def __post_init__(self) -> None:
+        """Fill what was left empty from the name."""
+        slug = self.slug or re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        for field, value in (
+            ("slug", slug),
+            ("crm_test_key", self.crm_test_key or f"crm_test_{slug}"),
+            ("crm_live_key", self.crm_live_key or f"crm_live_{slug}"),
+            ("crm_read_only_key", self.crm_read_only_key or f"crm_read_{slug}"),
+        ):
+            object.__setattr__(self, field, value)
+
+
+def demo_organisations() -> tuple[SandboxOrganisation, ...]:
+    """Return a small, a middle and a large organisation.
+
+    >>> [(each.slug, each.customers, len(each.id)) for each in demo_organisations()]
+    [('harbour-coffee', 50, 26), ('northside-bakery', 5000, 26), ('metro-sushi', 100000, 26)]
+    """
+    return (
+        SandboxOrganisation(id="01HSANDB0XHARB0VRC0FFEE001", name="Harbour Coffee", customers=50),
+        SandboxOrganisation(
+            id="01HSANDB0XN0RTHS1DEBAKE002",
+            name="Northside Bakery",
+            customers=5_000,
+            currency="NZD",
+            timezone="Pacific/Auckland",
+        ),
+        SandboxOrganisation(
+            id="01HSANDB0XMETR0SVSH1000003",
+            name="Metro Sushi",
+            customers=100_000,
+            currency="SGD",
+            timezone="Asia/Singapore",
+        ),
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """How to run the sandbox. Port 0 means: pick a free one."""
+
+    organisations: tuple[SandboxOrganisation, ...] = dataclasses.field(
+        default_factory=demo_organisations
+    )
+    host: str = "127.0.0.1"
+    loke_port: int = 0
+    crm_com_port: int = 0
+    client_id: str = "sandbox-client"
+    client_secret: str = "sandbox-secret"
+    token_life_seconds: int = 3600
+    page_size: int = 1000
+    clock: Callable[[], dt.datetime] = utc_now
+    seed: int = 7
+    #: Build every customer page as bytes at the start, so that a benchmark measures the client.
+    preserialise: bool = False
+    next_link: Literal["relative", "absolute"] = "relative"
+    cursor: Literal["key", "offset"] = "key"
+    gzip: bool = False
+    not_found_status: Literal[400, 404] = 400
+    custom_fields: tuple[str, ...] = DEFAULT_CUSTOM_FIELDS
+    tags: tuple[str, ...] = DEFAULT_TAGS
+    #: How many requests the log keeps one by one; the counters count all of them.
+    log_size: int = 20_000
