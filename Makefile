@@ -28,7 +28,7 @@ check: lint types security ## lint, types and security
 lint: $(READY) ## ruff (rules and format) and the import rule
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: $(READY) ## put the code into ruff's format
 	@$(BIN)/ruff check --fix --select I .
