@@ -13,8 +13,9 @@ from pathlib import Path
 from types import TracebackType
 
 import msgspec
-import uvicorn
 import uvloop
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
 from crm_pipeline.sandbox.asgi import VendorApp
 from crm_pipeline.sandbox.crm_com.routes import PREFIX, CrmComRoutes
@@ -26,6 +27,7 @@ from crm_pipeline.sandbox.transport import OpenProtocol
 
 _START_SECONDS = 30.0
 _BACKLOG = 2048
+_KEEP_ALIVE_SECONDS = 60
 
 
 class Sandbox:
@@ -42,8 +44,9 @@ class Sandbox:
         self.loke_url = ""
         self.token_url = ""
         self.crm_com_url = ""
-        self._servers: list[uvicorn.Server] = []
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
         self._failure: BaseException | None = None
 
     def __enter__(self) -> "Sandbox":
@@ -79,25 +82,28 @@ class Sandbox:
         if settings.preserialise:
             loke_routes.build_pages()
         apps = (VendorApp(loke_routes), VendorApp(CrmComRoutes(self.crm_com)))
-        self._servers = [_server(app) for app in apps]
         accepting = threading.Event()
+        self._failure = None
         self._thread = threading.Thread(
-            target=self._run, args=(sockets, accepting), name="sandbox", daemon=True
+            target=self._run,
+            args=(list(zip(apps, sockets, strict=True)), accepting),
+            name="sandbox",
+            daemon=True,
         )
         self._thread.start()
-        accepting.wait(_START_SECONDS)
-        if self._failure is not None or not all(each.started for each in self._servers):
+        if not accepting.wait(_START_SECONDS) or self._failure is not None:
             self.stop()
             raise RuntimeError("The sandbox did not start.") from self._failure
 
     def stop(self) -> None:
         """Stop listening, drop open connections, wait for the thread. Safe to repeat."""
-        for server in self._servers:
-            server.should_exit = True
-            server.force_exit = True
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        thread, loop, ended = self._thread, self._loop, self._ended
+        if thread is None:
+            return
+        if thread.is_alive() and loop is not None and ended is not None:
+            loop.call_soon_threadsafe(ended.set)
+        thread.join()
+        self._thread = self._loop = self._ended = None
 
     def urls(self) -> dict[str, str]:
         """Return the three addresses, as the ready file holds them."""
@@ -107,25 +113,35 @@ class Sandbox:
             "crm_com_url": self.crm_com_url,
         }
 
-    def _run(self, sockets: list[socket.socket], accepting: threading.Event) -> None:
+    def _run(
+        self, pairs: list[tuple[VendorApp, socket.socket]], accepting: threading.Event
+    ) -> None:
         try:
-            uvloop.run(self._serve(sockets, accepting))
+            uvloop.run(self._serve(pairs, accepting))
         except BaseException as error:  # noqa: BLE001 - handed to start(), which raises from it
             self._failure = error
         finally:
             accepting.set()
 
-    async def _serve(self, sockets: list[socket.socket], accepting: threading.Event) -> None:
-        running = [
-            asyncio.create_task(server.serve(sockets=[each]))
-            for server, each in zip(self._servers, sockets, strict=True)
+    async def _serve(
+        self, pairs: list[tuple[VendorApp, socket.socket]], accepting: threading.Event
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop, self._ended = loop, asyncio.Event()
+        state = ServerState()
+        servers = [
+            await loop.create_server(_protocol_factory(app, state), sock=opened, backlog=_BACKLOG)
+            for app, opened in pairs
         ]
-        while not all(each.started for each in self._servers):
-            if any(task.done() for task in running):
-                break
-            await asyncio.sleep(0.002)
         accepting.set()
-        await asyncio.gather(*running)
+        await self._ended.wait()
+        for server in servers:
+            server.close()
+        for connection in list(state.connections):
+            connection.transport.abort()
+        for task in list(state.tasks):
+            task.cancel()
+        await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
 def run_sandbox(
@@ -174,23 +190,19 @@ def _url(host: str, opened: socket.socket) -> str:
     return f"http://{shown}:{opened.getsockname()[1]}"
 
 
-def _server(app: VendorApp) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http=OpenProtocol,
-            ws="none",
-            loop="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            date_header=False,
-            server_header=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=60,
-        )
+def _protocol_factory(app: VendorApp, state: ServerState) -> Callable[[], OpenProtocol]:
+    """Use uvicorn's protocol without its server, whose start and stop wait a tenth of a second."""
+    config = Config(
+        app,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
+    config.load()
+    return lambda: OpenProtocol(config=config, server_state=state, app_state={})
 
 
 def _write_whole(path: Path, content: bytes) -> None:

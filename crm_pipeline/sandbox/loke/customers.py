@@ -63,13 +63,14 @@ class CustomerStore:
             if index < self._base_count and index not in self._deleted:
                 indices.add(index)
         wanted = email.lower() if email else None
-        order = self.orders[sort]
-        return [
-            row
-            for row in map(self.row, sorted(indices, key=order.key_of))
-            if (wanted is None or row.get("email", "").lower() == wanted)
-            and (not phone or row.get("phoneNumber") == phone)
-        ]
+        found: list[int] = []
+        for index in indices:
+            row = self.row(index)
+            has_email = wanted is None or row.get("email", "").lower() == wanted
+            if has_email and (not phone or row.get("phoneNumber") == phone):
+                found.append(index)
+        found.sort(key=self.orders[sort].key_of)
+        return [self.row(index) for index in found]
 
     def pick(self, count: int, how: Pick, seed: int) -> list[str]:
         """Choose customers; fewer when there are not so many."""
