@@ -10,36 +10,46 @@ from crm_pipeline.sandbox.crm_com.vendor import CrmCom
 from crm_pipeline.sandbox.wire import Answer, Request
 
 
-class SeedBody(msgspec.Struct, forbid_unknown_fields=True):
-    """POST seed. ``key`` may also be a slug or an organisation id: the test key is meant."""
+class _KeyBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Whom a command concerns: a key, or a slug or organisation id, which mean the test key."""
 
-    key: str
-    contacts: int
+    key: str = ""
+    organisation: str = ""
+
+    @property
+    def opens(self) -> str:
+        """Return whichever of the two was given."""
+        return self.key or self.organisation
+
+
+class SeedBody(_KeyBody, kw_only=True):
+    """POST seed."""
+
+    customers: int
     coded: bool = False
 
 
-class MutateBody(msgspec.Struct, forbid_unknown_fields=True):
-    """POST contacts/mutate: one contact by reference and fields, or some by count."""
+class MutateBody(_KeyBody, kw_only=True):
+    """POST customers/mutate: contacts by id or code, or some by count."""
 
-    key: str
-    reference: str | None = None
-    fields: dict[str, Any] | None = None
+    ids: list[str] | None = None
     count: int = 0
+    fields: dict[str, Any] | None = None
     seed: int = 7
 
 
-class AddBody(msgspec.Struct, forbid_unknown_fields=True):
-    """POST contacts/add."""
+class AddBody(_KeyBody, kw_only=True):
+    """POST customers/add: bodies as ``POST /contacts`` takes them."""
 
-    key: str
-    contact: dict[str, Any]
+    customers: list[dict[str, Any]]
 
 
-class DeleteBody(msgspec.Struct, forbid_unknown_fields=True):
-    """POST contacts/delete."""
+class DeleteBody(_KeyBody, kw_only=True):
+    """POST customers/delete: contacts by id or code, or some by count."""
 
-    key: str
-    references: list[str]
+    ids: list[str] | None = None
+    count: int = 0
+    seed: int = 7
 
 
 class CrmComAdmin:
@@ -55,9 +65,9 @@ class CrmComAdmin:
             {
                 ("POST", "reset"): lambda _: crm_com.reset(),
                 ("POST", "seed"): self._seed,
-                ("POST", "contacts/mutate"): self._mutate,
-                ("POST", "contacts/add"): self._add,
-                ("POST", "contacts/delete"): self._delete,
+                ("POST", "customers/mutate"): self._mutate,
+                ("POST", "customers/add"): self._add,
+                ("POST", "customers/delete"): self._delete,
                 ("GET", "switches"): lambda _: crm_com.switches,
                 ("POST", "switches"): self._switch,
                 ("POST", "custom_fields"): self._custom_fields,
@@ -75,22 +85,23 @@ class CrmComAdmin:
 
     def _seed(self, request: Request) -> Any:
         body = read_body(request, SeedBody)
-        return {"contacts": self._crm_com.seed(body.key, body.contacts, coded=body.coded)}
+        return {"customers": self._crm_com.seed(body.opens, body.customers, coded=body.coded)}
 
     def _mutate(self, request: Request) -> Any:
         body = read_body(request, MutateBody)
-        if body.reference is None:
-            return {"ids": self._crm_com.mutate(body.key, count=body.count, seed=body.seed)}
-        self._crm_com.edit(body.key, body.reference, body.fields or {})
-        return {"ids": [body.reference]}
+        ids = self._crm_com.mutate(
+            body.opens, ids=body.ids, count=body.count, fields=body.fields, seed=body.seed
+        )
+        return {"ids": ids}
 
     def _add(self, request: Request) -> Any:
         body = read_body(request, AddBody)
-        return {"id": self._crm_com.add(body.key, body.contact)}
+        return {"ids": self._crm_com.add(body.opens, body.customers)}
 
     def _delete(self, request: Request) -> Any:
         body = read_body(request, DeleteBody)
-        return {"deleted": self._crm_com.delete(body.key, body.references)}
+        ids = self._crm_com.delete(body.opens, ids=body.ids, count=body.count, seed=body.seed)
+        return {"ids": ids}
 
     def _switch(self, request: Request) -> Any:
         return self._crm_com.switch(**read_body(request, dict[str, Any]))
@@ -110,7 +121,7 @@ class CrmComAdmin:
                         "organisation": each.organisation.slug,
                         "key": text,
                         "name": each.name,
-                        "contacts": len(each.contacts),
+                        "customers": len(each.contacts),
                     }
                     for text, each in self._crm_com.keys.items()
                 ]
@@ -119,5 +130,5 @@ class CrmComAdmin:
         limit = int(request.query["limit"]) if "limit" in request.query else None
         return {
             "total": self._crm_com.count(key),
-            "contacts": self._crm_com.contacts(key, offset=offset, limit=limit),
+            "customers": self._crm_com.contacts(key, offset=offset, limit=limit),
         }

@@ -14,7 +14,7 @@ import msgspec
 from crm_pipeline.sandbox.control.faults import FaultBox, FaultRule
 from crm_pipeline.sandbox.control.log import RequestLog
 from crm_pipeline.sandbox.crm_com.bodies import Changes, read_changes
-from crm_pipeline.sandbox.crm_com.contacts import ContactStore, new_id, shown
+from crm_pipeline.sandbox.crm_com.contacts import Contact, ContactStore, new_id, shown
 from crm_pipeline.sandbox.people import PHONE_RANGES, Customer, People
 from crm_pipeline.sandbox.settings import SandboxOrganisation, SandboxSettings
 
@@ -94,8 +94,8 @@ class CrmCom:
         """Return the time in epoch seconds."""
         return int(self.clock().timestamp())
 
-    def seed(self, key: str, contacts: int, *, coded: bool = False) -> int:
-        """Add the first ``contacts`` people as contacts that were there before we came.
+    def seed(self, key: str, customers: int, *, coded: bool = False) -> int:
+        """Add the first ``customers`` people as contacts that were there before we came.
 
         ``coded`` gives them ``loke:<id>`` as code, as if an earlier run had made them; otherwise
         CRM.COM draws the codes. An e-mail address or phone number that is taken is left out.
@@ -104,7 +104,7 @@ class CrmCom:
         with self.lock:
             opened = self.key(key)
             people = People(self.settings.seed, opened.organisation.id)
-            for index in range(contacts):
+            for index in range(customers):
                 changes = _changes_of(people.person(index), coded=coded)
                 _drop_taken(opened.contacts, changes)
                 opened.contacts.create(changes, now_seconds=self.now_seconds())
@@ -131,44 +131,51 @@ class CrmCom:
         with self.lock:
             return len(self.key(key).contacts)
 
-    def add(self, key: str, body: dict[str, Any]) -> str:
-        """Create a contact behind the client's back; returns its id. Raises RefusedError."""
+    def add(self, key: str, bodies: Iterable[dict[str, Any]]) -> list[str]:
+        """Create contacts behind the client's back; returns their ids. Raises RefusedError."""
         with self.lock:
-            changes = self.read_changes(msgspec.json.encode(body))
-            return self.key(key).contacts.create(changes, now_seconds=self.now_seconds())
+            store, now = self.key(key).contacts, self.now_seconds()
+            return [
+                store.create(self.read_changes(msgspec.json.encode(body)), now_seconds=now)
+                for body in bodies
+            ]
 
-    def edit(self, key: str, reference: str, body: dict[str, Any]) -> None:
-        """Change a contact behind the client's back, as drift. Raises RefusedError, KeyError."""
+    def mutate(
+        self,
+        key: str,
+        *,
+        ids: Iterable[str] | None = None,
+        count: int = 0,
+        fields: dict[str, Any] | None = None,
+        seed: int = 7,
+    ) -> list[str]:
+        """Change contacts behind the client's back, as drift; returns their ids.
+
+        ``ids`` may be codes; unknown ones are skipped. ``fields`` is a body of ``PUT``; without it
+        the first name changes. Raises RefusedError.
+        """
         with self.lock:
             store = self.key(key).contacts
-            contact = store.find(reference)
-            if contact is None:
-                raise KeyError(f"no contact {reference!r}")
-            changes = self.read_changes(msgspec.json.encode(body))
-            store.update(contact, changes, now_seconds=self.now_seconds())
-
-    def delete(self, key: str, references: Iterable[str]) -> int:
-        """Remove contacts by id or code; returns how many were there."""
-        with self.lock:
-            store = self.key(key).contacts
-            found = [each for each in map(store.find, references) if each is not None]
-            for contact in found:
-                store.delete(contact)
-            return len(found)
-
-    def mutate(self, key: str, *, count: int, seed: int = 7) -> list[str]:
-        """Rename some contacts behind the client's back; returns their ids."""
-        with self.lock:
-            store = self.key(key).contacts
-            places = random.Random(seed).sample(range(len(store)), min(count, len(store)))
-            changed = [store.slice(at, at + 1, newest_first=False)[0] for at in places]
-            for contact in changed:
-                store.update(
-                    contact,
-                    {"first_name": f"{contact['first_name']} (edited)"},
-                    now_seconds=self.now_seconds(),
+            chosen = self._chosen(store, ids, count, seed)
+            for contact in chosen:
+                changes = (
+                    {"first_name": f"{contact['first_name']} (edited)"}
+                    if fields is None
+                    else self.read_changes(msgspec.json.encode(fields))
                 )
-            return [contact["id"] for contact in changed]
+                store.update(contact, changes, now_seconds=self.now_seconds())
+            return [contact["id"] for contact in chosen]
+
+    def delete(
+        self, key: str, *, ids: Iterable[str] | None = None, count: int = 0, seed: int = 7
+    ) -> list[str]:
+        """Remove contacts, named (id or code) or picked, and return their ids."""
+        with self.lock:
+            store = self.key(key).contacts
+            chosen = self._chosen(store, ids, count, seed)
+            for contact in chosen:
+                store.delete(contact)
+            return [contact["id"] for contact in chosen]
 
     def configure_custom_fields(self, keys: Iterable[str]) -> None:
         """Say which custom fields of contacts exist."""
@@ -199,16 +206,23 @@ class CrmCom:
         return read_changes(raw, self.switches.email_fields, self.custom_fields)
 
     def disturb(self, names: tuple[str, ...], rule: FaultRule) -> None:
-        """Change and remove contacts as a fault rule says."""
+        """Change and remove contacts of the key that reads them, as a fault rule says."""
         if not names:
             return
         seed = rule.seed + self.requests.count()
         if rule.mutate:
             self.mutate(names[-1], count=rule.mutate, seed=seed)
         if rule.delete:
-            store = self.key(names[-1]).contacts
-            ids = [contact["id"] for contact in store.oldest_first()]
-            self.delete(names[-1], random.Random(seed).sample(ids, min(rule.delete, len(ids))))
+            self.delete(names[-1], count=rule.delete, seed=seed)
+
+    @staticmethod
+    def _chosen(
+        store: ContactStore, ids: Iterable[str] | None, count: int, seed: int
+    ) -> list[Contact]:
+        if ids is not None:
+            return [found for found in map(store.find, ids) if found is not None]
+        places = random.Random(seed).sample(range(len(store)), min(count, len(store)))
+        return [store.slice(at, at + 1, newest_first=False)[0] for at in places]
 
 
 def _changes_of(person: Customer, *, coded: bool) -> Changes:
