@@ -43,9 +43,7 @@ def changed_fields(before: Fields, after: Fields) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if before.get(name) != after.get(name)))
 
 
-def compare(
-    applied: AppliedObject, desired: Fields, withheld: Sequence[str] = ()
-) -> Difference:
+def compare(applied: AppliedObject, desired: Fields, withheld: Sequence[str] = ()) -> Difference:
     """Return what has to change so that the CRM holds ``desired`` without ``withheld``.
 
     ``applied`` is the acknowledged object. A field that the CRM refused before and that is
@@ -65,16 +63,12 @@ def compare(
 
 def is_widened(before: Fields, after: Fields) -> bool:
     """Whether a channel would open that was closed: an opt-out set in ``before`` only."""
-    return any(
-        before.get(name) is True and after.get(name) is False for name in OPT_OUT_FIELDS
-    )
+    return any(before.get(name) is True and after.get(name) is False for name in OPT_OUT_FIELDS)
 
 
 def is_narrowed(before: Fields, after: Fields) -> bool:
     """Whether a channel would close that was open."""
-    return any(
-        before.get(name) is False and after.get(name) is True for name in OPT_OUT_FIELDS
-    )
+    return any(before.get(name) is False and after.get(name) is True for name in OPT_OUT_FIELDS)
 
 
 def archived(fields: Fields) -> Fields:
@@ -104,9 +98,5 @@ def _reason(
     if is_widening:
         return "opted_in"
     if set(withheld) != set(applied.withheld):
-        return (
-            "medium_withheld"
-            if set(withheld) - set(applied.withheld)
-            else "medium_freed"
-        )
+        return "medium_withheld" if set(withheld) - set(applied.withheld) else "medium_freed"
     return "source_changed"

@@ -79,9 +79,7 @@ def judge(figures: PlanFigures, rules: GuardRules) -> tuple[GuardVerdict, ...]:
 
 
 def _verdict(guard: str, message: str, *, passed: bool) -> GuardVerdict:
-    way_out = (
-        "" if passed else " Look at the plan; approve it by its digest if it is right."
-    )
+    way_out = "" if passed else " Look at the plan; approve it by its digest if it is right."
     return GuardVerdict(guard=guard, passed=passed, message=message + way_out)
 
 
@@ -91,13 +89,9 @@ def _limit(guard: str, count: int, limit: int | None) -> GuardVerdict:
     return _verdict(guard, f"{count:,} of at most {limit:,}.", passed=count <= limit)
 
 
-def _share(
-    guard: str, count: int, known: int, limit: float | None, floor: int
-) -> GuardVerdict:
+def _share(guard: str, count: int, known: int, limit: float | None, floor: int) -> GuardVerdict:
     if limit is None or known == 0 or count < floor:
-        return _verdict(
-            guard, f"{count:,} of {known:,} known objects (not limited).", passed=True
-        )
+        return _verdict(guard, f"{count:,} of {known:,} known objects (not limited).", passed=True)
     share = count / known
     message = f"{share:.1%} of {known:,} known objects, at most {limit:.1%}."
     return _verdict(guard, message, passed=share <= limit)
@@ -105,12 +99,8 @@ def _share(
 
 def _source(figures: PlanFigures, rules: GuardRules) -> GuardVerdict:
     if figures.desired is None or figures.known == 0 or rules.min_source_share is None:
-        return _verdict(
-            "source", "not judged: an incremental or a first plan.", passed=True
-        )
+        return _verdict("source", "not judged: an incremental or a first plan.", passed=True)
     share = figures.desired / figures.known
-    message = (
-        f"{figures.desired:,} desired objects, {figures.known:,} known ({share:.1%})."
-    )
+    message = f"{figures.desired:,} desired objects, {figures.known:,} known ({share:.1%})."
     passed = figures.desired > 0 and share >= rules.min_source_share
     return _verdict("source", message, passed=passed)

@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping
 from crm_pipeline.core.diff import MEDIA_FIELDS
 from crm_pipeline.core.records import Fields
 
+#: Every field that belongs to a medium.
+MEDIUM_FIELD_NAMES = frozenset(name for names in MEDIA_FIELDS.values() for name in names)
+
 
 def media_digests(fields: Fields) -> Mapping[str, str]:
     """Return the digest of each medium that ``fields`` carry, by medium.

@@ -53,9 +53,7 @@ def plan_json(header: PlanHeader) -> PlanJson:
         consent_widened=header.consent_widened,
         is_guarded=header.is_guarded,
         guards=[
-            GuardJson(
-                guard=verdict.guard, passed=verdict.passed, message=verdict.message
-            )
+            GuardJson(guard=verdict.guard, passed=verdict.passed, message=verdict.message)
             for verdict in header.guards
         ],
         estimated_calls=header.estimated_calls,
@@ -69,9 +67,7 @@ def summary(header: PlanHeader) -> str:
 
     Example: ``3 to create, 25 to update, 0 to archive, 5,000 unchanged``.
     """
-    kinds = ", ".join(
-        f"{header.counts.get(kind, 0):,} to {kind}" for kind in CHANGE_KINDS
-    )
+    kinds = ", ".join(f"{header.counts.get(kind, 0):,} to {kind}" for kind in CHANGE_KINDS)
     return f"{kinds}, {header.counts.get('unchanged', 0):,} unchanged"
 
 
