@@ -91,6 +91,10 @@ class Loke:
                 return tenant
         raise KeyError(f"the sandbox has no organisation {organisation!r}")
 
+    def people_of(self, organisation: str) -> People:
+        """Return the people from whom an organisation's customers are made."""
+        return self.tenant(organisation).store.people
+
     def seed(self, organisation: str, customers: int) -> int:
         """Replace an organisation's customers by the first ``customers`` people."""
         with self.lock:
