@@ -7,13 +7,13 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
-import uvloop
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -24,6 +24,11 @@ from crm_pipeline.sandbox.loke.routes import LokeRoutes
 from crm_pipeline.sandbox.loke.vendor import Loke
 from crm_pipeline.sandbox.settings import SandboxSettings
 from crm_pipeline.sandbox.transport import OpenProtocol
+
+if sys.platform == "win32":
+    run_loop = asyncio.run
+else:
+    from uvloop import run as run_loop
 
 _START_SECONDS = 30.0
 _BACKLOG = 2048
@@ -117,7 +122,7 @@ class Sandbox:
         self, pairs: list[tuple[VendorApp, socket.socket]], accepting: threading.Event
     ) -> None:
         try:
-            uvloop.run(self._serve(pairs, accepting))
+            run_loop(self._serve(pairs, accepting))
         except BaseException as error:  # noqa: BLE001 - handed to start(), which raises from it
             self._failure = error
         finally:

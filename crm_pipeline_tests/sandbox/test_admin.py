@@ -56,7 +56,9 @@ def test_loke_customers_are_seeded_changed_added_and_deleted(sandbox: Sandbox) -
     row = {"firstName": "Ada", "lastName": "Ng", "id": "01HSANDB0XADA0000000000001"}
     added = admin(url, "POST", "customers/add", {"organisation": name, "customers": [row]})
     assert added["ids"] == [row["id"]]
-    assert sandbox.loke.customer(name, row["id"])["firstName"] == "Ada"
+    ada = sandbox.loke.customer(name, row["id"])
+    assert ada is not None
+    assert ada["firstName"] == "Ada"
     more = admin(url, "POST", "customers/add", {"organisation": name, "count": 3})["ids"]
     assert len(set(more)) == 3
     gone = {"organisation": name, "ids": [row["id"], *changed, "nobody"]}
@@ -71,6 +73,12 @@ def test_statistics_may_change_without_a_new_time(sandbox: Sandbox) -> None:
     last = sandbox.loke.customers(SMALL.slug)[-1]
     assert last["id"] == oldest[0]
     assert last["statistics"]["totalSpend"] == 1
+
+
+@pytest.mark.parametrize("moment", ["2026-03-03T00:00:00", "yesterday"])
+def test_a_time_without_zone_is_refused(sandbox: Sandbox, moment: str) -> None:
+    body = {"organisation": SMALL.slug, "count": 1, "updated_at": moment}
+    assert admin(sandbox.loke_url, "POST", "customers/mutate", body, 400)["error"]
 
 
 def test_loke_state_is_read_in_pages(sandbox: Sandbox) -> None:
@@ -91,7 +99,9 @@ def test_crm_com_contacts_are_seeded_changed_added_and_deleted(sandbox: Sandbox)
     code = contacts[3]["code"]
     drift = {"key": SMALL.crm_test_key, "ids": [code], "fields": {"email_opt_out": False}}
     assert admin(url, "POST", "customers/mutate", drift)["ids"] == [contacts[3]["id"]]
-    assert sandbox.crm_com.contact(name, code)["email_opt_out"] is False
+    drifted = sandbox.crm_com.contact(name, code)
+    assert drifted is not None
+    assert drifted["email_opt_out"] is False
     some = {"organisation": name, "count": 4}
     assert len(admin(url, "POST", "customers/mutate", some)["ids"]) == 4
     added = admin(url, "POST", "customers/add", {"organisation": name, "customers": [BARE]})["ids"]
@@ -234,6 +244,7 @@ def test_a_reset_forgets_everything(
         ("POST", "seed", {"organisation": "nobody", "customers": 1}, 400),
         ("POST", "seed", {}, 400),
         ("POST", "customers/mutate", {"organisation": SMALL.slug, "cuont": 1}, 400),
+        ("POST", "seed", [], 400),
     ],
 )
 def test_a_wrong_command_is_refused(

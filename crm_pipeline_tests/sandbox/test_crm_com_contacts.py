@@ -158,6 +158,16 @@ def test_what_is_not_sent_stays_and_null_clears(crm: httpx.Client) -> None:
     assert (after["email_opt_out"], after["sms_opt_out"]) == (True, False)
 
 
+def test_a_name_and_a_birthday_are_cleared_by_null(crm: httpx.Client) -> None:
+    create(crm, MINA)
+    answer = crm.put(BY_CODE, json={"person_name": None})
+    assert refused(answer)[2] == ["first_name"]
+    crm.put(BY_CODE, json={"demographics": {"date_of_birth": None}})
+    assert crm.get(BY_CODE).json()["demographics"]["date_of_birth"] is None
+    crm.put(BY_CODE, json={"demographics": None})
+    assert crm.get(BY_CODE).json()["demographics"] is None
+
+
 def test_custom_fields_merge_by_key(crm: httpx.Client) -> None:
     create(crm, MINA)
     crm.put(

@@ -95,9 +95,13 @@ def test_contacts_are_found(full: httpx.Client, query: str, found: list[str]) ->
 
 def test_contacts_are_filtered_by_when_they_were_created(full: httpx.Client) -> None:
     start = int(dt.datetime(2026, 3, 4, 5, 6, 7, tzinfo=dt.UTC).timestamp())
-    between = {"created_on[gte]": start + 120, "created_on[lt]": start + 300, "order": "ASC"}
+    between: dict[str, str | int] = {
+        "created_on[gte]": start + 120,
+        "created_on[lt]": start + 300,
+        "order": "ASC",
+    }
     assert codes(full.get("/contacts", params=between)) == ["c02", "c03", "c04"]
-    later = {"created_on[gt]": start + 22 * 60, "include_total": "true"}
+    later: dict[str, str | int] = {"created_on[gt]": start + 22 * 60, "include_total": "true"}
     assert full.get("/contacts", params=later).json()["paging"]["total"] == 2
 
 
@@ -120,6 +124,17 @@ def test_a_deleted_contact_leaves_the_list_and_frees_its_code(
     assert full.get("/contacts?include_total=true").json()["paging"]["total"] == 24
     again = {"code": "c07", "person_name": {"first_name": "N", "last_name": "N"}}
     assert full.post("/contacts", json=again).status_code == 200
+
+
+def test_a_number_without_country_finds_everybody_who_has_it(
+    sandbox: Sandbox, full: httpx.Client
+) -> None:
+    twin = {"first_name": "N", "last_name": "N"}
+    phone = {"country_code": "NZL", "number": "400000007"}
+    sandbox.crm_com.add(SMALL.slug, [{"code": "nz", "person_name": twin, "phone": phone}])
+    assert sorted(codes(full.get("/contacts?phone_number=400000007"))) == ["c07", "nz"]
+    sandbox.crm_com.mutate(SMALL.slug, ids=["c07"], fields={"phone": None})
+    assert codes(full.get("/contacts?phone_number=400000007&order=ASC")) == ["nz"]
 
 
 def test_the_wallet_comes_when_asked_for(full: httpx.Client) -> None:

@@ -85,6 +85,13 @@ def test_a_body_can_be_given_word_for_word(sandbox: Sandbox, crm: httpx.Client) 
     assert crm.get("/contacts").json() == {"error": "X"}
 
 
+def test_a_rule_about_pages_takes_a_wrong_cursor_for_the_first(
+    sandbox: Sandbox, loke: httpx.Client
+) -> None:
+    sandbox.loke.faults.add(FaultRule(kind="status", status=502, page=1))
+    assert statuses(loke, f"{CUSTOMERS}?after=x", 2) == [502, 400]
+
+
 def test_retry_after_is_seconds_or_a_moment(
     sandbox: Sandbox, crm: httpx.Client, clock: Clock
 ) -> None:
@@ -196,6 +203,18 @@ def test_rows_move_while_a_scan_runs(
     assert len(times_seen) == 5000 - 30 - 40
 
 
+def test_nothing_moves_where_nobody_is_meant(
+    sandbox: Sandbox, loke: httpx.Client, crm: httpx.Client
+) -> None:
+    rule = FaultRule(kind="move_rows", mutate=1, delete=1, times=None)
+    sandbox.loke.faults.add(rule)
+    sandbox.crm_com.faults.add(rule)
+    assert statuses(loke, "/organizations", 1) == [200]
+    assert statuses(loke, "/organizations/nobody/customers", 1) == [404]
+    assert crm.get("/contacts", headers={"api_key": "guess"}).status_code == 401
+    assert sandbox.loke.count(SMALL.slug) == 50
+
+
 def test_contacts_move_too(sandbox: Sandbox, crm: httpx.Client) -> None:
     sandbox.crm_com.seed(SMALL.slug, 30)
     sandbox.crm_com.faults.add(FaultRule(kind="move_rows", page=2, delete=5, mutate=1))
@@ -203,6 +222,28 @@ def test_contacts_move_too(sandbox: Sandbox, crm: httpx.Client) -> None:
     second = crm.get("/contacts?size=10&page=2").json()["content"]
     assert sandbox.crm_com.count(SMALL.slug) == 25
     assert len({row["id"] for row in first + second}) == 20
+
+
+def test_ties_are_shuffled_under_an_offset_cursor_too(
+    run: Callable[..., Sandbox], connect: Callable[[Sandbox], httpx.Client]
+) -> None:
+    sandbox = run(cursor="offset")
+    client = connect(sandbox)
+    link = client.get(BIG_CUSTOMERS).headers["X-Next-Page"]
+    calm = client.get(link).json()
+    sandbox.loke.faults.add(FaultRule(kind="shuffle_ties", times=None))
+    wild = [client.get(link).json() for _ in range(2)]
+    assert len(calm) == len(wild[0]) == len(wild[1]) == 1000
+    assert wild[0] != wild[1] != calm
+    sandbox.loke.seed(BIG.slug, 0)
+    assert client.get(BIG_CUSTOMERS).json() == []
+
+
+def test_a_cursor_survives_a_change_of_its_kind(sandbox: Sandbox, loke: httpx.Client) -> None:
+    link = loke.get(BIG_CUSTOMERS).headers["X-Next-Page"]
+    by_key = loke.get(link).json()
+    sandbox.loke.switch(cursor="offset")
+    assert loke.get(link).json() == by_key
 
 
 def test_ties_can_come_in_another_order_at_every_call(sandbox: Sandbox, loke: httpx.Client) -> None:

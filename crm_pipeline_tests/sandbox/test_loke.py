@@ -153,6 +153,7 @@ def test_a_tie_of_times_lies_across_a_page_border(loke: httpx.Client) -> None:
 @pytest.mark.parametrize("cursor", ["not-a-cursor", "%C3%A9", "kwE"])
 def test_a_cursor_that_is_none_is_refused(loke: httpx.Client, cursor: str) -> None:
     assert loke.get(f"{CUSTOMERS}?after={cursor}").status_code == 400
+    assert loke.get(f"/organizations?after={cursor}").status_code == 400
 
 
 def test_a_cursor_of_another_list_is_refused(loke: httpx.Client) -> None:

@@ -31,6 +31,8 @@ class ContactStore:
         self._by_id: dict[str, Contact] = {}
         self._by_code: dict[str, str] = {}
         self._by_cim: dict[Cim, str] = {}
+        #: Ids by phone number without country, for a search that knows no country.
+        self._by_number: dict[str, list[str]] = {}
         self._newest_last: list[str] = []
 
     def __len__(self) -> int:
@@ -50,11 +52,7 @@ class ContactStore:
 
     def with_phone_number(self, number: str) -> list[Contact]:
         """Return contacts by number, in whatever country."""
-        return [
-            self._by_id[contact_id]
-            for cim, contact_id in self._by_cim.items()
-            if cim[0] == "phone" and cim[2] == number
-        ]
+        return [self._by_id[contact_id] for contact_id in self._by_number.get(number, ())]
 
     def with_phone(self, country: str, number: str) -> Contact | None:
         """Return the contact that has a phone number."""
@@ -122,8 +120,7 @@ class ContactStore:
         _merge(changed, changes, self._chance)
         _check_names(changed)
         self._check_cims(changed, contact["id"])
-        for cim in _cims(contact):
-            self._by_cim.pop(cim, None)
+        self._unindex(contact)
         changed["updated_on"] = now_seconds
         self._by_id[contact["id"]] = changed
         self._index(changed)
@@ -132,8 +129,7 @@ class ContactStore:
         """Forget a contact; its code and addresses are free again."""
         del self._by_id[contact["id"]]
         del self._by_code[contact["code"]]
-        for cim in _cims(contact):
-            self._by_cim.pop(cim, None)
+        self._unindex(contact)
         self._newest_last.remove(contact["id"])
 
     def _free_code(self) -> str:
@@ -154,6 +150,14 @@ class ContactStore:
     def _index(self, contact: Contact) -> None:
         for cim in _cims(contact):
             self._by_cim[cim] = contact["id"]
+            if cim[0] == "phone":
+                self._by_number.setdefault(cim[-1], []).append(contact["id"])
+
+    def _unindex(self, contact: Contact) -> None:
+        for cim in _cims(contact):
+            del self._by_cim[cim]
+            if cim[0] == "phone":
+                self._by_number[cim[-1]].remove(contact["id"])
 
 
 def shown(contact: Contact, *, with_wallet: bool = False) -> dict[str, Any]:
@@ -163,7 +167,8 @@ def shown(contact: Contact, *, with_wallet: bool = False) -> dict[str, Any]:
         {"key": key, "value": value} for key, value in contact["custom_fields"].items()
     ]
     if with_wallet:
-        body["wallet"] = {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, contact["id"])), "code": None}
+        wallet = uuid.uuid5(uuid.NAMESPACE_OID, contact["id"])
+        body["wallet"] = {"id": str(wallet), "code": f"{wallet.int % 10**16:016d}"}
     return body
 
 

@@ -203,7 +203,8 @@ class Loke:
 
     def disturb(self, names: tuple[str, ...], rule: FaultRule) -> None:
         """Change and remove rows as a fault rule says."""
-        if not names:
+        known = {each.organisation.slug for each in self.tenants.values()}
+        if not known.intersection(names):
             return
         seed = rule.seed + self.requests.count()
         if rule.mutate:
