@@ -1,0 +1,64 @@
+"""What CRM.COM's public documentation does not say and we had to choose.
+
+Each constant is one guess; a person with an account can confirm or correct it here, in one place.
+"""
+
+#: Path of the contact list. The seed guide once says ``/customers``; every client uses this one.
+CONTACTS_PATH = "contacts"
+
+#: Name of the e-mail address in bodies that we send (reading accepts ``email`` as well).
+EMAIL_MEMBER = "email_address"
+
+#: Where our key goes on create. The documentation names the attribute, not its place in the body.
+CODE_MEMBER = "code"
+
+#: All our numbers are sent as this type: LOKE does not say which kind a number is.
+PHONE_TYPE = "MOBILE"
+
+#: A member that a PUT leaves out keeps its value, so an update sends only what changed.
+IS_OMITTED_UNCHANGED = True
+
+#: What clears a plain member, a phone, or one member of ``demographics`` in a PUT.
+CLEARED = None
+
+#: What clears one custom field in a PUT. Values are always strings; null means "no value".
+CLEARED_CUSTOM_VALUE = None
+
+#: A PUT merges custom fields by key: those not named keep their value.
+ARE_CUSTOM_FIELDS_MERGED = True
+
+#: Last segments of error names, in upper case, that say "a medium is another contact's".
+MEDIUM_TAKEN_NAMES = (
+    "CIMALREADYEXISTS",
+    "CONTACTUNIQUELYIDENTIFY",
+    "EMAILALREADYEXISTS",
+    "PHONEALREADYEXISTS",
+)
+
+#: The same for "a contact with this code exists". No name was found for it in public.
+CODE_TAKEN_NAMES = ("CODEALREADYEXISTS", "CODEALREADYINUSE", "CODENOTUNIQUE")
+
+#: The same for "there is no such record"; it comes with status 400 as well as 404.
+NOT_FOUND_NAMES = ("NOTFOUND",)
+
+#: What the parameters of an error call the two media (parameters may hold values as well).
+MEDIUM_WORDS = {
+    "email": ("email", "email_address"),
+    "phone": ("phone", "phone_number", "phones", "number"),
+}
+
+#: There is no call that deletes a contact or takes it out of use: one that is archived is kept and
+#: opted out of everything.
+ARCHIVED_FLAGS = {"email_opt_out": True, "sms_opt_out": True}
+
+#: Codes that start like this are ours. Codes that CRM.COM draws itself have 16 digits.
+KEY_PREFIX = "loke:"
+
+#: The custom field that still names our record when a contact's code is not ours (linked, merged).
+SOURCE_ID_FIELD = "custom.loke_customer_id"
+
+#: Beginnings of API keys that tell which data they open.
+KEY_MODES = {"crm_test": "test", "crm_live": "live"}
+
+#: Contacts on one page; the documented maximum.
+PAGE_SIZE = 100

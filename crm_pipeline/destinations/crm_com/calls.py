@@ -1,0 +1,105 @@
+"""The calls of CRM.COM that we use, one method each.
+
+Here: paths, queries, which call may be repeated. Not here: what to do with the answer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crm_pipeline.destinations.crm_com.assumptions import CONTACTS_PATH, PAGE_SIZE
+from crm_pipeline.destinations.crm_com.bodies import Body
+from crm_pipeline.destinations.crm_com.problems import read_problem
+from crm_pipeline.errors import SourceUnstableError
+from crm_pipeline.http import Answer, ApiClient
+from crm_pipeline.http.origin import path_of
+
+#: Lists are read to their end, but not for ever: 100 million contacts.
+_MOST_PAGES = 1_000_000
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one change has cost, and whether it may have had an effect.
+
+    ``is_writing``: a write has no answer yet. ``has_written``: CRM.COM took one.
+    """
+
+    calls: int = 0
+    is_writing: bool = False
+    has_written: bool = False
+
+
+class Calls:
+    """CRM.COM's endpoints for one key."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    def create(self, body: Body, tally: Tally) -> Answer:
+        """POST a contact: sent once, never repeated here."""
+        return self._write("POST", path_of(CONTACTS_PATH), body, tally)
+
+    def update(self, reference: str, body: Body, tally: Tally) -> Answer:
+        """PUT fields of a contact, by id or code: sent once, trying again is the engine's."""
+        return self._write("PUT", path_of(CONTACTS_PATH, reference), body, tally)
+
+    def contact(self, reference: str, tally: Tally) -> Any | None:
+        """GET a contact by id or code; None when there is none."""
+        tally.calls += 1
+        answer = self._client.send("GET", path_of(CONTACTS_PATH, reference), is_repeatable=True)
+        if answer.is_success:
+            return answer.json()
+        if read_problem(answer).is_not_found:
+            return None
+        raise answer.malformed("refuses a documented call")
+
+    def contacts_with(self, tally: Tally, **filters: str) -> Sequence[Any]:
+        """GET the contacts that match exact filters (the first few)."""
+        tally.calls += 1
+        content, _ = self._page(CONTACTS_PATH, {**filters, "size": "10", "page": "1"})
+        return content
+
+    def pages(self, path: str, query: Mapping[str, str]) -> Iterator[Sequence[Any]]:
+        """GET a list page by page, oldest first where it can be sorted.
+
+        The page size stays what we asked for: the answer's own ``size`` is the number of rows it
+        holds. The end is ``has_more`` false, or an empty page where a list does not say.
+        """
+        for page in range(1, _MOST_PAGES + 1):
+            asked = {**query, "size": str(PAGE_SIZE), "page": str(page)}
+            content, has_more = self._page(path, asked)
+            if content:
+                yield content
+            if not content or has_more is False:
+                return
+        raise SourceUnstableError(
+            f"CRM.COM's list of {path} does not end.", not_done="The rest of it was not read."
+        )
+
+    def _write(self, method: str, path: str, body: Body, tally: Tally) -> Answer:
+        tally.calls += 1
+        tally.is_writing = True
+        answer = self._client.send(
+            method, path, json=body, is_repeatable=method == "PUT", attempts=1
+        )
+        tally.is_writing = False
+        tally.has_written = tally.has_written or answer.is_success
+        return answer
+
+    def _page(self, path: str, query: Mapping[str, str]) -> tuple[Sequence[Any], bool | None]:
+        """Return a page's rows, and whether there are more (None: the list does not say)."""
+        answer = self._client.send("GET", path_of(path), query=query, is_repeatable=True)
+        if not answer.is_success:
+            raise answer.malformed("refuses a documented call")
+        body = answer.json()
+        if isinstance(body, list):  # a few lists have no envelope, and then no pages either
+            return body, False
+        content = body.get("content") if isinstance(body, dict) else ()
+        if content is None:
+            return (), False
+        if not isinstance(content, list):
+            raise answer.malformed("holds no list")
+        paging = body.get("paging")
+        has_more = paging.get("has_more") if isinstance(paging, dict) else None
+        return content, has_more if isinstance(has_more, bool) else None

@@ -1,0 +1,103 @@
+"""Contacts as CRM.COM shows them, in our flat fields.
+
+Both spellings of the vendor's sources are read: flat and nested names, ``email`` and
+``email_address``, ``phone`` and ``phones``. What has an unexpected form is left out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from crm_pipeline.core.records import FieldValue, RemoteObject
+from crm_pipeline.destinations.crm_com.assumptions import EMAIL_MEMBER, SOURCE_ID_FIELD
+from crm_pipeline.destinations.crm_com.catalogue import OPT_OUTS, custom_field
+
+
+def read_contact(content: Any, *, key_prefix: str) -> RemoteObject | None:
+    """Return a contact, or None when it has no id. ``key`` is set when the contact is ours.
+
+    >>> read_contact({"id": "7", "code": "loke:1", "email": "a@example.com"}, key_prefix="loke:")
+    RemoteObject(crm_id='7', key='loke:1', fields={'email': 'a@example.com'})
+    """
+    if not isinstance(content, Mapping):
+        return None
+    crm_id = _text(content.get("id"))
+    if crm_id is None:
+        return None
+    fields = read_fields(content)
+    return RemoteObject(crm_id=crm_id, key=_key_of(content, fields, key_prefix), fields=fields)
+
+
+def code_of(content: Any) -> str | None:
+    """Return a contact's code."""
+    return _text(content.get("code")) if isinstance(content, Mapping) else None
+
+
+def read_fields(content: Mapping[str, Any]) -> dict[str, FieldValue]:
+    """Return the fields that have a value."""
+    name = _object(content.get("person_name"))
+    demographics = _object(content.get("demographics"))
+    phone = _phone_of(content)
+    found: dict[str, FieldValue] = {
+        "first_name": _text(content.get("first_name")) or _text(name.get("first_name")),
+        "last_name": _text(content.get("last_name")) or _text(name.get("last_name")),
+        "email": _text(content.get("email")) or _text(content.get(EMAIL_MEMBER)),
+        "phone_country": _text(phone.get("country_code")),
+        "phone_number": _text(phone.get("number")),
+        "date_of_birth": _birthday(demographics.get("date_of_birth")),
+        "gender": _text(demographics.get("gender")),
+        **{flag: _flag(content.get(flag)) for flag in OPT_OUTS},
+        **_customs(content.get("custom_fields")),
+    }
+    return {field: value for field, value in found.items() if value is not None}
+
+
+def _key_of(
+    content: Mapping[str, Any], fields: Mapping[str, FieldValue], key_prefix: str
+) -> str | None:
+    """Return our key: the code, or the custom field of a contact that was linked or merged."""
+    code = code_of(content)
+    if code is not None and code.startswith(key_prefix):
+        return code
+    source_id = fields.get(SOURCE_ID_FIELD)
+    return f"{key_prefix}{source_id}" if source_id else None
+
+
+def _phone_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    phones = content.get("phones")
+    if content.get("phone") or not isinstance(phones, list):
+        return _object(content.get("phone"))
+    listed = [_object(each) for each in phones]
+    return next((each for each in listed if each.get("is_primary") is True), (listed or [{}])[0])
+
+
+def _birthday(value: Any) -> str | None:
+    parts = _object(value)
+    numbers = [parts.get(name) for name in ("year", "month", "day")]
+    if not all(type(number) is int for number in numbers):
+        return _text(value)
+    year, month, day = numbers
+    return f"{year:04}-{month:02}-{day:02}"
+
+
+def _customs(value: Any) -> dict[str, FieldValue]:
+    listed = value if isinstance(value, list) else []
+    return {
+        custom_field(str(entry["key"])): _text(entry.get("value"))
+        for entry in map(_object, listed)
+        if _text(entry.get("key")) is not None
+    }
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    """Return a text or a number as text; None for nothing, empty and anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return str(value) or None
