@@ -1,0 +1,153 @@
+"""The demo's own folder: organisations with the ports at hand, play secrets, Dagster's home.
+
+Every demo begins anew, because the fake vendors forget everything when they stop. Only a folder
+that a demo made itself, or an empty one, is ever emptied.
+"""
+
+import shlex
+import shutil
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from crm_pipeline.errors import ConfigurationError
+
+MARKER = "crm-pipeline-demo"
+LOKE_PORT, CRM_COM_PORT = 8801, 8802
+SLUGS = ("harbour-coffee", "northside-bakery", "metro-sushi")
+DAGSTER_YAML = "telemetry:\n  enabled: false\n"
+WORKSPACE_YAML = "load_from:\n  - python_module: crm_pipeline.definitions\n"
+#: Not passed on to the demo's children: they would lead out of the demo's own folder.
+NOT_INHERITED = ("CRM_PIPELINE_LEDGER_URL", "CRM_PIPELINE_LAKE_URL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the demo listens, always on 127.0.0.1."""
+
+    loke: int
+    crm_com: int
+    dagster: int
+
+    @property
+    def loke_url(self) -> str:
+        """The fake LOKE."""
+        return f"http://127.0.0.1:{self.loke}"
+
+    @property
+    def crm_com_url(self) -> str:
+        """The fake CRM.COM, without the path of its API."""
+        return f"http://127.0.0.1:{self.crm_com}"
+
+    @property
+    def dagster_url(self) -> str:
+        """The Dagster UI."""
+        return f"http://127.0.0.1:{self.dagster}"
+
+
+def choose_ports(dagster: int) -> Ports:
+    """Return the usual ports, or free ones where those are taken."""
+    taken: set[int] = set()
+    found = []
+    for wanted in (LOKE_PORT, CRM_COM_PORT, dagster):
+        port = wanted if wanted not in taken and _is_free(wanted) else _free_port(taken)
+        taken.add(port)
+        found.append(port)
+    return Ports(loke=found[0], crm_com=found[1], dagster=found[2])
+
+
+def demo_folder(environ: Mapping[str, str]) -> Path:
+    """Return CRM_PIPELINE_HOME, or ``.demo`` in the checkout (or here, when installed)."""
+    given = environ.get("CRM_PIPELINE_HOME")
+    if given:
+        return Path(given).expanduser().absolute()
+    checkout = Path(__file__).resolve().parents[3]
+    is_checkout = (checkout / "pyproject.toml").is_file()
+    return (checkout if is_checkout else Path.cwd()) / ".demo"
+
+
+def begin_anew(folder: Path) -> None:
+    """Empty a demo's folder, or make one.
+
+    Raises ConfigurationError for a folder with any other state.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
+        raise ConfigurationError(
+            f"{folder} holds state that no demo has made.",
+            not_done="Nothing was removed or started.",
+            remedy="Unset CRM_PIPELINE_HOME, or set it to an empty folder, and start again.",
+        )
+    if folder.is_dir():
+        for each in folder.iterdir():
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each)
+            elif each.name != MARKER:
+                each.unlink()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    (folder / MARKER).write_text("Made by `crm-pipeline demo`, which empties this folder.\n")
+    (folder / ".gitignore").write_text("*\n")
+
+
+def child_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Return the environment of the demo's children."""
+    kept = {name: value for name, value in environ.items() if name not in NOT_INHERITED}
+    return {**kept, "PYTHONUNBUFFERED": "1", **demo_variables(folder)}
+
+
+def demo_variables(folder: Path) -> dict[str, str]:
+    """Return the variables that make any command work on the demo. The secrets are play money."""
+    return {
+        "CRM_PIPELINE_HOME": str(folder),
+        "CRM_PIPELINE_CONFIG": str(folder / "organisations"),
+        "DAGSTER_HOME": str(folder / "dagster"),
+        "LOKE_CLIENT_ID": "sandbox-client",
+        "LOKE_CLIENT_SECRET": "sandbox-secret",
+        **{f"CRM_COM_KEY_{_variable(slug)}": f"crm_test_{slug}" for slug in SLUGS},
+    }
+
+
+def write_files(folder: Path, ports: Ports) -> None:
+    """Write organisations, variables and Dagster's files."""
+    organisations = folder / "organisations"
+    organisations.mkdir()
+    templates = resources.files("crm_pipeline.cli.demo") / "organisations"
+    for slug in SLUGS:
+        text = (templates / f"{slug}.yaml").read_text(encoding="utf-8")
+        text = text.replace(f"http://127.0.0.1:{LOKE_PORT}", ports.loke_url)
+        text = text.replace(f"http://127.0.0.1:{CRM_COM_PORT}", ports.crm_com_url)
+        (organisations / f"{slug}.yaml").write_text(text, encoding="utf-8")
+    exports = [
+        f"export {name}={shlex.quote(value)}" for name, value in demo_variables(folder).items()
+    ]
+    (folder / "demo.env").write_text("\n".join(exports) + "\n")
+    dagster_home = folder / "dagster"
+    dagster_home.mkdir()
+    own = Path(__file__).resolve().parents[3] / "dagster.yaml"
+    (dagster_home / "dagster.yaml").write_text(own.read_text() if own.is_file() else DAGSTER_YAML)
+    (folder / "workspace.yaml").write_text(WORKSPACE_YAML)
+
+
+def _variable(slug: str) -> str:
+    return slug.upper().replace("-", "_")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port(taken: set[int]) -> int:
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port not in taken:
+            return port

@@ -1,0 +1,125 @@
+"""Progress on standard error: bars on a terminal, otherwise a line now and then.
+
+Called from several threads; knows nothing of what is being done but the ``Progress`` values.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+
+from crm_pipeline.core.records import Progress
+
+LINE_EVERY_SECONDS = 1.0
+
+
+class ProgressDisplay:
+    """A context manager whose ``report`` takes each ``Progress``; ``begin`` names who it is about.
+
+    ``monotonic`` is the clock of the plain lines, for tests.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        is_quiet: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream or sys.stderr
+        self._is_quiet = is_quiet
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._subject = ""
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._shown_at: dict[tuple[str, str], float] = {}
+        self._bars = self._make_bars() if self._stream.isatty() and not is_quiet else None
+
+    def __enter__(self) -> "ProgressDisplay":
+        if self._bars is not None:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def begin(self, subject: str) -> None:
+        """Say which organisation the next reports are about."""
+        with self._lock:
+            self._subject = subject
+
+    def report(self, progress: Progress) -> None:
+        """Show one report."""
+        if self._is_quiet:
+            return
+        with self._lock:
+            if self._bars is None:
+                self._write_line(progress)
+            else:
+                self._move_bar(self._bars, progress)
+
+    def _make_bars(self) -> Bars:
+        return Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}{task.fields[notes]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=self._stream),
+        )
+
+    def _move_bar(self, bars: Bars, progress: Progress) -> None:
+        key = (self._subject, progress.stage)
+        if key not in self._tasks:
+            self._tasks[key] = bars.add_task(
+                _label(self._subject, progress), total=progress.total, unit="", notes=""
+            )
+        bars.update(
+            self._tasks[key],
+            completed=progress.done,
+            total=progress.total,
+            unit=progress.unit,
+            notes=_notes(progress),
+        )
+
+    def _write_line(self, progress: Progress) -> None:
+        key = (self._subject, progress.stage)
+        now = self._monotonic()
+        is_last = progress.total is not None and progress.done >= progress.total
+        if not is_last and now - self._shown_at.get(key, -LINE_EVERY_SECONDS) < LINE_EVERY_SECONDS:
+            return
+        self._shown_at[key] = now
+        total = "" if progress.total is None else f" of {progress.total:,}"
+        self._stream.write(
+            f"{_label(self._subject, progress)}: {progress.done:,}{total} {progress.unit}"
+            f"{_notes(progress)}\n"
+        )
+        self._stream.flush()
+
+
+def _label(subject: str, progress: Progress) -> str:
+    return f"{subject} {progress.stage}".strip()
+
+
+def _notes(progress: Progress) -> str:
+    return "".join(f", {count:,} {name}" for name, count in progress.notes.items() if count)

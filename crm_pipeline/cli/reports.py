@@ -1,0 +1,119 @@
+"""How a sync is shown: what each stage did, what went wrong, and the exit code of it."""
+
+import dataclasses
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from crm_pipeline.cli.apply import exit_code_of as exit_code_of_apply
+from crm_pipeline.cli.apply import report_json, show_outcomes
+from crm_pipeline.cli.exits import worst
+from crm_pipeline.cli.failures import error_json
+from crm_pipeline.cli.plan_view import plan_document
+from crm_pipeline.core.render import SHORT_DIGEST, summary
+from crm_pipeline.errors import EXIT_BUG, EXIT_DATA, EXIT_OK
+
+if TYPE_CHECKING:
+    from crm_pipeline.cli.screen import Screen
+    from crm_pipeline.core.records import Reject
+    from crm_pipeline.sync.run import SyncReport
+
+_WORDS = {0: "done", 65: "data set aside", 70: "BUG", 75: "try later", 78: "configuration"}
+
+
+def exit_code_of(report: "SyncReport") -> int:
+    """Return the exit code of one organisation's sync: its worst stage."""
+    return worst(
+        (
+            *(error.exit_code for error in report.errors),
+            *(exit_code_of_apply(each) for each in report.applied.values()),
+            exit_code_of_pulls(report),
+        )
+    )
+
+
+def exit_code_of_pulls(report: "SyncReport") -> int:
+    """Return 65 when records were set aside while landing or resolving, 0 otherwise."""
+    return EXIT_DATA if _set_aside_before_plan(report) else EXIT_OK
+
+
+def sync_json(report: "SyncReport") -> dict[str, Any]:
+    """Return one organisation's sync, for ``--json``."""
+    return {
+        "pulls": pulls_json(report),
+        "resolve": resolve_json(report),
+        "plans": {name: plan_document(each) for name, each in report.plans.items()},
+        "applied": {name: report_json(each) for name, each in report.applied.items()},
+        "errors": [error_json(error) for error in report.errors],
+        "exit_code": exit_code_of(report),
+    }
+
+
+def pulls_json(report: "SyncReport") -> dict[str, Any]:
+    """Return what each dataset's pull did, for ``--json``."""
+    return {name: dataclasses.asdict(each) for name, each in report.pulls.items()}
+
+
+def resolve_json(report: "SyncReport") -> dict[str, Any] | None:
+    """Return what resolving did, for ``--json``."""
+    return None if report.resolve is None else dataclasses.asdict(report.resolve)
+
+
+def reject_json(reject: "Reject", *, with_values: bool) -> dict[str, str]:
+    """Return one reject; the record itself only when asked for."""
+    document = {
+        "stage": reject.stage,
+        "dataset": reject.dataset,
+        "key": reject.key,
+        "reason": reject.reason,
+        "detail": reject.detail,
+    }
+    return {**document, "payload": reject.payload} if with_values else document
+
+
+def show_pulls(screen: "Screen", report: "SyncReport") -> None:
+    """Write one line for each dataset that was pulled, and one for what was resolved."""
+    for name, each in report.pulls.items():
+        scan = "whole scan" if each.is_sweep else "newest pages"
+        screen.line(f"{report.organisation}: {name}: {each.rows_landed:,} rows landed ({scan}).")
+    if report.resolve is not None:
+        screen.line(f"{report.organisation}: {report.resolve.rows:,} contacts worked out.")
+
+
+def show_sync(screen: "Screen", report: "SyncReport", is_debug: bool) -> None:
+    """Write what one organisation's sync did, then each failure on standard error."""
+    show_pulls(screen, report)
+    for name, header in report.plans.items():
+        digest = header.digest[:SHORT_DIGEST]
+        screen.line(f"{report.organisation}: {name}: plan {digest}: {summary(header)}.")
+    for name, applied in report.applied.items():
+        if any(applied.counts.values()):
+            show_outcomes(screen, report.organisation, name, applied)
+    for error in report.errors:
+        screen.note(f"Error: {report.organisation}: {error.happened}")
+        for label, text in (("Not done", error.not_done), ("Next", error.remedy)):
+            if text:
+                screen.note(f"{label}: {text}")
+        if is_debug and error.exit_code == EXIT_BUG and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
+
+
+def summary_row(report: "SyncReport", seconds: float) -> list[object]:
+    """Return one organisation's line of the table at the end."""
+    code = exit_code_of(report)
+    word = _WORDS.get(code, str(code))
+    if report.error is not None:
+        word = f"{word} ({report.error.code})"
+    rejected = sum(each.counts.get("rejected", 0) for each in report.applied.values())
+    return [
+        report.organisation,
+        word,
+        sum(each.rows_landed for each in report.pulls.values()),
+        report.changes,
+        sum(each.counts.get("applied", 0) for each in report.applied.values()),
+        rejected + _set_aside_before_plan(report),
+        f"{seconds:.1f}",
+    ]
+
+
+def _set_aside_before_plan(report: "SyncReport") -> int:
+    return sum(each.rejects for each in report.pulls.values())

@@ -1,0 +1,45 @@
+"""``crm-pipeline status``: where every organisation stands. Reads the ledger only."""
+
+from typing import TYPE_CHECKING, Any
+
+from crm_pipeline.cli.options import Json, MaybeOrganisation, examples
+
+if TYPE_CHECKING:
+    from crm_pipeline.settings import LoadedOrganisations
+
+EXAMPLES = examples("status", "status --org harbour-coffee", "status --json")
+
+
+def status(*, org: MaybeOrganisation = None, as_json: Json = False) -> None:
+    """Show what is pending, unknown, rejected, and how far each organisation is."""
+    from crm_pipeline.cli.opening import opened_runtime, require_organisation
+    from crm_pipeline.cli.orgs import show_problems
+    from crm_pipeline.cli.screen import Screen
+    from crm_pipeline.cli.standing import standing_json, standing_row
+
+    screen = Screen(is_json=as_json)
+    with opened_runtime() as runtime:
+        loaded = runtime.loaded
+        if org is not None:
+            require_organisation(loaded, org)
+        slugs = sorted(loaded.organisations) if org is None else [org]
+        paused = runtime.paused()
+        now = runtime.clock()
+        documents: dict[str, Any] = {
+            slug: standing_json(
+                runtime.ledger.organisations.status(slug), now, is_paused=slug in paused
+            )
+            for slug in slugs
+        }
+    columns = ["Organisation", "State", "Pending", "Unknown", "Rejected", "Oldest", "Last success"]
+    rows = [standing_row(slug, document) for slug, document in documents.items()]
+    if rows:
+        screen.table("", columns, rows)
+    elif not loaded.broken:
+        screen.line("No organisation yet. Next: `crm-pipeline orgs add`, or `crm-pipeline demo`.")
+    show_problems(loaded)
+    screen.result({"organisations": documents, "broken": _broken(loaded)})
+
+
+def _broken(loaded: "LoadedOrganisations") -> list[dict[str, str | int]]:
+    return [problem.as_json() for problem in loaded.problems]

@@ -1,0 +1,213 @@
+"""One organisation's settings joined with the sources and destinations they name.
+
+Here: names looked up in what is installed, with the line of a name that is unknown; secrets as
+readers that are called later. Not here: connecting (the bindings do it when a use case asks).
+"""
+
+import hashlib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from crm_pipeline.core.guards import GuardRules
+from crm_pipeline.core.policies import PlanPolicy, VerifyPolicy
+from crm_pipeline.core.ports import (
+    DestinationApi,
+    DestinationConnection,
+    DestinationSpec,
+    SourceApi,
+    SourceConnection,
+    SourceSpec,
+)
+from crm_pipeline.core.pulling import PullRules
+from crm_pipeline.core.records import Limits
+from crm_pipeline.destinations import load_destinations
+from crm_pipeline.settings import (
+    ConfigProblem,
+    OrganisationSettings,
+    SecretReader,
+    SecretReference,
+    Settings,
+)
+from crm_pipeline.settings.organisation import DestinationSettings, SourceSettings
+from crm_pipeline.settings.yamlfile import Location, UnreadableError, read_document
+from crm_pipeline.sources import load_sources
+from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, SourceBinding
+from crm_pipeline.sync.resolve import ResolveRules
+
+
+class Binder:
+    """Joins organisations with the installed sources and destinations."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._sources = load_sources()
+        self._destinations = load_destinations()
+
+    def check(self, organisation: OrganisationSettings, file: Path) -> list[ConfigProblem]:
+        """Return a problem for each name that nothing installed knows."""
+        found = [*self._unknown_sources(organisation), *self._unknown_destinations(organisation)]
+        return [_problem(file, *each) for each in found]
+
+    def bind(self, organisation: OrganisationSettings, file: Path) -> OrganisationBinding:
+        """Return the organisation, ready for the use cases; no secret is read yet."""
+        return OrganisationBinding(
+            slug=organisation.slug,
+            name=organisation.name,
+            is_paused=organisation.paused,
+            sources={
+                name: self._source(organisation.slug, file, self._sources[name], each)
+                for name, each in organisation.sources.items()
+            },
+            destinations={
+                name: self._destination(organisation, file, self._destinations[name], each)
+                for name, each in organisation.destinations.items()
+            },
+            resolve=resolve_rules(organisation),
+        )
+
+    def _unknown_sources(self, organisation: OrganisationSettings) -> Iterator["_Unknown"]:
+        for name, source in organisation.sources.items():
+            spec = self._sources.get(name)
+            if spec is None:
+                yield ("sources", name), "source", self._sources
+                continue
+            for index, dataset in enumerate(source.datasets):
+                if dataset not in spec.datasets:
+                    yield ("sources", name, "datasets", index), "dataset", spec.datasets
+
+    def _unknown_destinations(self, organisation: OrganisationSettings) -> Iterator["_Unknown"]:
+        for name, destination in organisation.destinations.items():
+            spec = self._destinations.get(name)
+            if spec is None:
+                yield ("destinations", name), "destination", self._destinations
+                continue
+            for field in destination.field_policies:
+                if field not in spec.fields:
+                    yield ("destinations", name, "field_policies", field), "field", spec.fields
+
+    def _source(
+        self, slug: str, file: Path, spec: SourceSpec, source: SourceSettings
+    ) -> SourceBinding:
+        overlap = source.overlap_seconds
+        if overlap is None:
+            overlap = self._settings.waits.overlap_seconds
+        prefix = f"sources.{spec.name}"
+
+        def connect() -> SourceApi:
+            return spec.connect(
+                SourceConnection(
+                    organisation=slug,
+                    base_url=source.base_url,
+                    token_url=source.token_url,
+                    organisation_id=source.organisation_id,
+                    client_id=self._secret(source.client_id, slug, file, f"{prefix}.client_id"),
+                    client_secret=self._secret(
+                        source.client_secret, slug, file, f"{prefix}.client_secret"
+                    ),
+                    waits=self._settings.waits,
+                )
+            )
+
+        return SourceBinding(
+            spec=spec,
+            connect=connect,
+            datasets=source.datasets,
+            rules=PullRules(overlap_seconds=overlap),
+        )
+
+    def _destination(
+        self,
+        organisation: OrganisationSettings,
+        file: Path,
+        spec: DestinationSpec,
+        destination: DestinationSettings,
+    ) -> DestinationBinding:
+        slug = organisation.slug
+        limits = _limits(spec, destination)
+
+        def connect() -> DestinationApi:
+            field = f"destinations.{spec.name}.api_key"
+            return spec.connect(
+                DestinationConnection(
+                    organisation=slug,
+                    base_url=destination.base_url,
+                    api_key=self._secret(destination.api_key, slug, file, field),
+                    limits=limits,
+                    waits=self._settings.waits,
+                    conflict=destination.conflict,
+                    options={"generation": destination.generation, "mode": destination.mode},
+                )
+            )
+
+        return DestinationBinding(
+            spec=spec,
+            connect=connect,
+            account=account_name(spec.name, destination),
+            plan=PlanPolicy(
+                guards=GuardRules(**destination.guards.model_dump()),
+                limits=limits,
+                mapping_version=mapping_version(organisation),
+                on_missing=destination.on_missing,
+                field_policies=destination.field_policies,
+            ),
+            verify=VerifyPolicy(sample=destination.verify.sample),
+        )
+
+    def _secret(
+        self, reference: SecretReference, slug: str, file: Path, field: str
+    ) -> SecretReader:
+        return SecretReader(
+            reference,
+            self._settings.environment,
+            organisation=slug,
+            field=field,
+            source_file=file,
+        )
+
+
+_Unknown = tuple[Location, str, Collection[str]]
+
+
+def account_name(destination: str, settings: DestinationSettings) -> str:
+    """Return the name of a call budget: the same for all who share one CRM account."""
+    account = f"{settings.base_url}\n{settings.api_key.place}"
+    return f"{destination}:{hashlib.blake2b(account.encode(), digest_size=8).hexdigest()}"
+
+
+def mapping_version(organisation: OrganisationSettings) -> str:
+    """Return a short name of the mapping: another one after every change to it."""
+    parts = [f"{name}={each.model_dump_json()}" for name, each in organisation.mapping.items()]
+    prefixes = [f"{name}:{each.key_prefix}" for name, each in organisation.sources.items()]
+    text = "\n".join((*sorted(parts), *sorted(prefixes)))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def resolve_rules(organisation: OrganisationSettings) -> ResolveRules:
+    """Return the mapping of an organisation."""
+    return ResolveRules()
+
+
+def _limits(spec: DestinationSpec, destination: DestinationSettings) -> Limits:
+    given = destination.limits.model_fields_set
+    chosen = destination.limits
+    default = spec.default_limits
+    return Limits(
+        calls_per_second=chosen.calls_per_second
+        if "calls_per_second" in given
+        else default.calls_per_second,
+        concurrency=chosen.concurrency if "concurrency" in given else default.concurrency,
+    )
+
+
+def _problem(file: Path, location: Location, what: str, known: Collection[str]) -> ConfigProblem:
+    try:
+        line = read_document(file).line_of(location)
+    except UnreadableError:
+        line = 1
+    return ConfigProblem(
+        file=file,
+        line=line,
+        field=".".join(str(part) for part in location),
+        problem=f"No {what} has this name.",
+        remedy=f"Known: {', '.join(sorted(known)) or 'none'}.",
+    )
