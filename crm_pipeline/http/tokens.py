@@ -26,8 +26,8 @@ from crm_pipeline.http.seams import Seams
 #: A token is renewed when this share of its life is over.
 _USED_SHARE = 0.8
 
-#: Token endpoints are slow: LOKE's own code had to raise its time-out to 7.5 s, then to 30 s.
-_LEAST_TIMEOUT_SECONDS = 30.0
+#: Token endpoints are slow: LOKE's own code had to raise its time-out to this.
+_LEAST_TIMEOUT_SECONDS = 7.5
 
 #: A token answer is small.
 _BODY_LIMIT_BYTES = 1024 * 1024

@@ -9,12 +9,17 @@ import pytest
 from crm_pipeline.core.ports import DestinationApi, DestinationSpec
 from crm_pipeline.core.records import Fields, RemoteObject, WriteResult
 from crm_pipeline.destinations import load_destinations
-from crm_pipeline.errors import ConfigurationError, CredentialsRefusedError
+from crm_pipeline.errors import (
+    ConfigurationError,
+    CredentialsRefusedError,
+    MalformedAnswerError,
+    SourceUnstableError,
+)
 from crm_pipeline.sandbox import FaultRule, Sandbox
 from crm_pipeline_tests.destinations.conftest import KEY, MINA, ORGANISATION, Connect, make_change
 from crm_pipeline_tests.http.scripted_server import ScriptedServer, answer, free_url
 
-SPEC = load_destinations()["crm_com"]
+is_same = load_destinations()["crm_com"].is_same
 
 
 def write(api: DestinationApi, **change: object) -> WriteResult:
@@ -36,7 +41,7 @@ def differing(wanted: Fields, contact: RemoteObject) -> list[str]:
     return [
         name
         for name in {*wanted, *contact.fields}
-        if not SPEC.is_same(name, wanted.get(name), contact.fields.get(name))
+        if not is_same(name, wanted.get(name), contact.fields.get(name))
     ]
 
 
@@ -121,11 +126,7 @@ def test_a_create_that_was_done_before_never_undoes_an_opt_out(
     write(api)
     edit(sandbox, {"email_opt_out": True})
     result = write(api)
-    assert (result.status, result.withheld, result.reason) == (
-        "acked",
-        ("email_opt_out",),
-        "opt_out_kept",
-    )
+    assert (result.status, result.withheld, result.reason) == ("acked", (), "opt_out_kept")
     assert found(api).fields["email_opt_out"] is True
 
 
@@ -307,8 +308,9 @@ def test_the_rule_to_link_takes_over_the_contact_and_keeps_its_opt_out(
     )
     api = connect(conflict="link")
     result = write(api)
-    assert (result.status, result.crm_id, result.withheld) == ("acked", other, ("email_opt_out",))
+    assert (result.status, result.crm_id, result.withheld) == ("acked", other, ())
     assert result.reason == "opt_out_kept"
+    assert write(api).crm_id == other  # as after a lost answer: linked to the same contact again
     assert sandbox.crm_com.count(KEY) == 1
     (page,) = api.read_all("contact")
     assert page[0].key == "loke:A"
@@ -337,6 +339,87 @@ def test_the_rule_to_link_never_takes_over_by_phone_or_another_of_our_people(
     assert (result.status, result.reason) == ("acked", "medium_taken")
     assert result.crm_id != other
     assert sandbox.crm_com.count(KEY) == 2
+
+
+def test_linking_is_named_as_the_reason(connect: Connect, sandbox: Sandbox) -> None:
+    other_contact(sandbox, {"email_address": "mina.okafor@example.com"})
+    assert write(connect(conflict="link")).reason == "linked"
+
+
+def test_an_update_under_the_rule_to_reject_still_delivers_the_opt_out(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    api = connect(conflict="reject")
+    write(api, after={**MINA, "email": "old@example.com"})
+    other_contact(sandbox, {"email_address": "mina.okafor@example.com"})
+    after = {**MINA, "email_opt_out": True}
+    result = write(api, kind="update", before=MINA, after=after, changed=("email", "email_opt_out"))
+    assert (result.status, result.reason) == ("rejected", "medium_taken")
+    assert found(api).fields["email"] == "old@example.com"
+    assert found(api).fields["email_opt_out"] is True
+
+
+def test_a_refused_update_without_an_opt_out_is_sent_once(api: DestinationApi) -> None:
+    write(api)
+    result = write(
+        api, kind="update", before=MINA, after={**MINA, "gender": "X"}, changed=("gender",)
+    )
+    assert (result.status, result.calls) == ("rejected", 1)
+
+
+def test_a_code_that_is_taken_but_not_found_yet_is_tried_again(connect: Connect) -> None:
+    body = b'{"error":"CRM.EXCEPTIONS.CODEALREADYEXISTSEXCEPTION"}'
+    with ScriptedServer(answer(400, body), answer(404, b"")) as server:
+        result = write(connect(url=server.url))
+    assert (result.status, result.reason) == ("retry", "code_taken")
+
+
+def test_a_medium_conflict_that_no_medium_explains_is_rejected(connect: Connect) -> None:
+    body = b'{"error":"CIMALREADYEXISTSFORANOTHERCONTACTEXCEPTION"}'
+    after = {"first_name": "Mina", "last_name": "Okafor"}
+    with ScriptedServer(answer(400, body), answer(404, b""), answer(400, body)) as server:
+        result = write(connect(url=server.url), after=after)
+    assert (result.status, result.reason) == ("rejected", "medium_taken")
+
+
+def test_a_refused_archive_is_rejected(connect: Connect) -> None:
+    with ScriptedServer(answer(422, b"")) as server:
+        result = write(connect(url=server.url), kind="archive")
+    assert (result.status, result.reason) == ("rejected", "invalid_value")
+
+
+def test_a_missing_record_other_than_the_contact_is_not_a_gone_contact(connect: Connect) -> None:
+    body = b'{"error":"CRM.EXCEPTIONS.NOTFOUNDEXCEPTION","parameters":["custom_field","x"]}'
+    with ScriptedServer(answer(400, body)) as server:
+        result = write(connect(url=server.url), kind="update")
+    assert (result.status, result.reason) == ("rejected", "invalid_value")
+
+
+def test_a_list_that_goes_in_a_circle_is_an_error(connect: Connect) -> None:
+    page = answer(200, b'{"content":[{"id":"1"}],"paging":{"has_more":true}}')
+    with ScriptedServer(page) as server, pytest.raises(SourceUnstableError, match="circle"):
+        list(connect(url=server.url).read_all("contact"))
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"content":null}', b'{"content":[]}'])
+def test_an_empty_list_of_any_form_holds_no_contacts(body: bytes, connect: Connect) -> None:
+    with ScriptedServer(answer(200, body)) as server:
+        assert list(connect(url=server.url).read_all("contact")) == []
+
+
+@pytest.mark.parametrize("step", [answer(200, b"5"), answer(200, b""), answer(400, b"{}")])
+def test_a_list_of_no_known_form_is_an_error_and_never_empty(step: bytes, connect: Connect) -> None:
+    with ScriptedServer(step) as server:
+        api = connect(url=server.url)
+        with pytest.raises(MalformedAnswerError):
+            list(api.read_all("contact"))
+        with pytest.raises(MalformedAnswerError):
+            api.find("contact", "loke:A")
+
+
+def test_an_object_of_another_kind_is_a_mistake_of_ours(api: DestinationApi) -> None:
+    with pytest.raises(ValueError, match="purchase"):
+        api.find("purchase", "loke:A")
 
 
 def test_a_taken_medium_of_our_own_earlier_write_is_no_conflict(connect: Connect) -> None:

@@ -5,7 +5,7 @@ import pytest
 from crm_pipeline.core.records import RemoteObject
 from crm_pipeline.destinations.crm_com.bodies import create_body, update_body
 from crm_pipeline.destinations.crm_com.comparing import is_same
-from crm_pipeline.destinations.crm_com.reading import read_contact
+from crm_pipeline.destinations.crm_com.reading import read_contact, read_own
 from crm_pipeline_tests.destinations.conftest import MINA
 
 
@@ -176,3 +176,10 @@ def test_values_are_compared_by_meaning(
     field: str, wrote: object, found: object, expected: bool
 ) -> None:
     assert is_same(field, wrote, found) is expected
+
+
+def test_a_contact_that_is_found_by_our_code_is_ours_even_when_it_does_not_repeat_the_code() -> (
+    None
+):
+    assert read_own({"id": "7"}, key="loke:A") == RemoteObject(crm_id="7", key="loke:A", fields={})
+    assert read_own({"id": "7", "code": "loke:B"}, key="loke:A") is None

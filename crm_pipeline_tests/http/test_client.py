@@ -309,6 +309,27 @@ def _tls_of(url: str) -> ssl.SSLContext:
     return _tls_context(url.partition(":")[0])
 
 
+def test_a_server_without_proper_tls_is_unreachable_and_gets_nothing(
+    make_client: MakeClient,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        heard: list[bytes] = []
+
+        def talk() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                heard.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        client = make_client(f"https://127.0.0.1:{listener.getsockname()[1]}", api_key())
+        with pytest.raises(UnreachableError):
+            client.send("GET", "/a", is_repeatable=True, attempts=1)
+        thread.join(5)
+    assert KEY.encode() not in heard[0]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_credentials_are_a_configuration_error_after_one_call(
     status: int, make_client: MakeClient

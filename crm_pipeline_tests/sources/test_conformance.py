@@ -15,6 +15,7 @@ from crm_pipeline.errors import (
     ForeignLinkError,
     MalformedAnswerError,
     OrganisationGoneError,
+    SourceUnstableError,
     ThrottledError,
 )
 from crm_pipeline.sandbox import FaultRule, Sandbox
@@ -210,6 +211,26 @@ def test_an_organisation_that_is_gone_is_told_apart_from_an_empty_one(
         api.first_page(dataset)
     with pytest.raises(OrganisationGoneError):
         api.read_one(dataset, "01HNOBODY00000000000000000")
+
+
+def test_a_next_link_that_the_source_refuses_asks_for_a_new_scan(
+    api: SourceApi, dataset: str
+) -> None:
+    link = api.first_page(dataset).next_link
+    assert link is not None
+    with pytest.raises(SourceUnstableError, match="its own next link"):
+        api.next_page(link.partition("after=")[0] + "after=stale")
+
+
+def test_an_unknown_refusal_is_an_error(api: SourceApi, dataset: str, sandbox: Sandbox) -> None:
+    sandbox.loke.faults.add(FaultRule(kind="status", status=418, path="customers"))
+    with pytest.raises(MalformedAnswerError, match="status 418"):
+        api.first_page(dataset)
+
+
+def test_another_dataset_is_a_mistake_of_ours(api: SourceApi) -> None:
+    with pytest.raises(ValueError, match="nothing"):
+        api.first_page("nothing")
 
 
 def test_an_empty_organisation_gives_one_empty_page(

@@ -11,7 +11,7 @@ from crm_pipeline.core.records import Change, Finding, RemoteObject, WriteResult
 from crm_pipeline.destinations.crm_com.assumptions import CONTACTS_PATH, KEY_MODES, KEY_PREFIX
 from crm_pipeline.destinations.crm_com.calls import Calls, Tally
 from crm_pipeline.destinations.crm_com.catalogue import CONTACT, FIELDS, custom_key
-from crm_pipeline.destinations.crm_com.reading import code_of, read_contact
+from crm_pipeline.destinations.crm_com.reading import read_contact, read_own
 from crm_pipeline.destinations.crm_com.writing import ContactWriter
 from crm_pipeline.errors import CrmPipelineError, SourceUnstableError
 from crm_pipeline.http import ApiClient, ApiKey, Seams
@@ -59,10 +59,7 @@ class CrmComApi:
         A contact that was linked keeps its own code: it is reached by its CRM id only.
         """
         _check_kind(object_kind)
-        content = self._calls.contact(key, Tally())
-        if content is None or code_of(content) != key:
-            return None
-        return read_contact(content, key_prefix=self._key_prefix)
+        return read_own(self._calls.contact(key, Tally()), key=key)
 
     def read_all(self, object_kind: str) -> Iterator[Sequence[RemoteObject]]:
         """Read every contact, oldest first, each once."""

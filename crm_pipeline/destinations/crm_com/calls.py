@@ -44,15 +44,18 @@ class Calls:
         """PUT fields of a contact, by id or code: sent once, trying again is the engine's."""
         return self._write("PUT", path_of(CONTACTS_PATH, reference), body, tally)
 
-    def contact(self, reference: str, tally: Tally) -> Any | None:
-        """GET a contact by id or code; None when there is none."""
+    def contact(self, reference: str, tally: Tally) -> Mapping[str, Any] | None:
+        """GET a contact by id or code; None only when CRM.COM says that there is none."""
         tally.calls += 1
         answer = self._client.send("GET", path_of(CONTACTS_PATH, reference), is_repeatable=True)
-        if answer.is_success:
-            return answer.json()
-        if read_problem(answer).is_not_found:
-            return None
-        raise answer.malformed("refuses a documented call")
+        if not answer.is_success:
+            if read_problem(answer).is_not_found:
+                return None
+            raise answer.malformed("refuses a documented call")
+        content = answer.json()
+        if not isinstance(content, dict) or not content.get("id"):
+            raise answer.malformed("holds no contact")
+        return content
 
     def contacts_with(self, tally: Tally, **filters: str) -> Sequence[Any]:
         """GET the contacts that match exact filters (the first few)."""

@@ -27,9 +27,12 @@ def read_contact(content: Any, *, key_prefix: str) -> RemoteObject | None:
     return RemoteObject(crm_id=crm_id, key=_key_of(content, fields, key_prefix), fields=fields)
 
 
-def code_of(content: Any) -> str | None:
-    """Return a contact's code."""
-    return _text(content.get("code")) if isinstance(content, Mapping) else None
+def read_own(content: Mapping[str, Any] | None, *, key: str) -> RemoteObject | None:
+    """Return the contact that was asked for by our key, or None when it is another's."""
+    if content is None or _text(content.get("code")) not in (None, key):
+        return None
+    crm_id = _text(content.get("id"))
+    return RemoteObject(crm_id=crm_id, key=key, fields=read_fields(content)) if crm_id else None
 
 
 def read_fields(content: Mapping[str, Any]) -> dict[str, FieldValue]:
@@ -55,7 +58,7 @@ def _key_of(
     content: Mapping[str, Any], fields: Mapping[str, FieldValue], key_prefix: str
 ) -> str | None:
     """Return our key: the code, or the custom field of a contact that was linked or merged."""
-    code = code_of(content)
+    code = _text(content.get("code"))
     if code is not None and code.startswith(key_prefix):
         return code
     source_id = fields.get(SOURCE_ID_FIELD)

@@ -16,7 +16,7 @@ from crm_pipeline.destinations.crm_com.calls import Calls, Tally
 from crm_pipeline.destinations.crm_com.catalogue import MEDIA, OPT_OUTS
 from crm_pipeline.destinations.crm_com.comparing import is_same
 from crm_pipeline.destinations.crm_com.problems import Problem, read_problem
-from crm_pipeline.destinations.crm_com.reading import code_of, read_contact
+from crm_pipeline.destinations.crm_com.reading import read_contact, read_own
 from crm_pipeline.errors import (
     AnswerLostError,
     MalformedAnswerError,
@@ -134,17 +134,15 @@ class ContactWriter:
         return _acked(crm_id, change, withheld)
 
     def _own(self, key: str, tally: Tally) -> RemoteObject | None:
-        content = self._calls.contact(key, tally)
-        if content is None or code_of(content) != key:
-            return None
-        return read_contact(content, key_prefix=self._key_prefix)
+        return read_own(self._calls.contact(key, tally), key=key)
 
     def _bring_in_line(
         self, change: Change, found: RemoteObject, withheld: Collection[str], tally: Tally
     ) -> WriteResult:
         """Bring a contact that is there already to ``after``, never widening a consent.
 
-        Nobody told us when the person opted out there, so the opt-out stands.
+        Nobody told us when the person opted out there, so the opt-out stands; the read-back will
+        report the difference.
         """
         kept = {
             name
@@ -178,7 +176,7 @@ class ContactWriter:
         holders = [
             each for each in read if each and is_same("email", email, each.fields.get("email"))
         ]
-        if len(holders) != 1 or holders[0].key is not None:
+        if len(holders) != 1 or holders[0].key not in (None, change.key):
             return None
         result = self._bring_in_line(change, holders[0], withheld, tally)
         if result.status == "acked" and result.reason in {"", NOTHING_TO_SEND}:
@@ -288,8 +286,14 @@ def _id_in(answer: Answer) -> str | None:
 def _acked(
     crm_id: str | None, change: Change, withheld: Collection[str], *, reason: str = ""
 ) -> WriteResult:
-    left_out = tuple(name for name in change.after if name in withheld)
-    is_new = set(left_out) - set(change.withheld) - set(OPT_OUTS)
+    """Acknowledge, naming the fields that stayed behind.
+
+    An opt-out that was kept is not named: a field that is known not to be there is sent again by a
+    later plan, and that would opt the person in.
+    """
+    hidden = {name for name in withheld if name not in OPT_OUTS}.union(change.withheld)
+    left_out = tuple(name for name in change.after if name in hidden)
+    is_new = set(left_out) - set(change.withheld)
     return WriteResult(
         status="acked",
         crm_id=crm_id,
