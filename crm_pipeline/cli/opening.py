@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from crm_pipeline.errors import ConfigurationError, OrganisationUnknownError
-
 if TYPE_CHECKING:
     from crm_pipeline.cli.progress import ProgressDisplay
-    from crm_pipeline.settings import LoadedOrganisations, Settings
+    from crm_pipeline.settings import Settings
     from crm_pipeline.wiring import Runtime
 
 
@@ -39,26 +37,6 @@ def opened_runtime(progress: "ProgressDisplay | None" = None) -> Iterator["Runti
     report = progress.report if progress is not None else None
     with Runtime(current_settings(), report_progress=report) as runtime:
         yield runtime
-
-
-def require_organisation(loaded: "LoadedOrganisations", slug: str) -> None:
-    """Raise when no usable file describes the organisation, saying which file is to blame."""
-    if slug in loaded.organisations:
-        return
-    for file, problems in loaded.broken.items():
-        if file.stem == slug:
-            listed = "\n".join(f"  {problem}" for problem in problems)
-            raise ConfigurationError(
-                f"The file of {slug} cannot be used:\n{listed}",
-                not_done="Nothing was done for this organisation.",
-                remedy="Correct the file, then run `crm-pipeline orgs check`.",
-            )
-    known = ", ".join(sorted(loaded.organisations)) or "none"
-    raise OrganisationUnknownError(
-        f"No organisation is called {slug!r}. Known: {known}.",
-        not_done="Nothing was done.",
-        remedy="See `crm-pipeline orgs list`, or add it with `crm-pipeline orgs add`.",
-    )
 
 
 def operator_name() -> str:

@@ -180,12 +180,11 @@ def show_problems(loaded: "LoadedOrganisations") -> None:
 
 
 def _set_paused(slug: str, *, is_paused: bool) -> None:
-    from crm_pipeline.cli.opening import opened_runtime, require_organisation
+    from crm_pipeline.cli.opening import opened_runtime
     from crm_pipeline.cli.screen import Screen
 
     with opened_runtime() as runtime:
-        require_organisation(runtime.loaded, slug)
-        if not is_paused and runtime.loaded.organisations[slug].paused:
+        if runtime.loaded.require(slug).paused and not is_paused:
             raise ConfigurationError(
                 f"{slug} is paused by its file.",
                 not_done="It stays paused.",

@@ -29,13 +29,13 @@ def list_rejects(
     as_json: Json = False,
 ) -> None:
     """List an organisation's rejects by reason and by key."""
-    from crm_pipeline.cli.opening import opened_runtime, require_organisation
+    from crm_pipeline.cli.opening import opened_runtime
     from crm_pipeline.cli.reports import reject_json
     from crm_pipeline.cli.screen import Screen
 
     screen = Screen(is_json=as_json)
     with opened_runtime() as runtime:
-        require_organisation(runtime.loaded, org)
+        runtime.loaded.require(org)
         counts = runtime.ledger.rejects.counts(org)
         rejects = list(runtime.ledger.rejects.list(org))[:limit]
     by_reason = [list(each) for each in counts.items()]

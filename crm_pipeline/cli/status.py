@@ -12,7 +12,7 @@ EXAMPLES = examples("status", "status --org harbour-coffee", "status --json")
 
 def status(*, org: MaybeOrganisation = None, as_json: Json = False) -> None:
     """Show what is pending, unknown, rejected, and how far each organisation is."""
-    from crm_pipeline.cli.opening import opened_runtime, require_organisation
+    from crm_pipeline.cli.opening import opened_runtime
     from crm_pipeline.cli.orgs import show_problems
     from crm_pipeline.cli.screen import Screen
     from crm_pipeline.cli.standing import standing_json, standing_row
@@ -21,7 +21,7 @@ def status(*, org: MaybeOrganisation = None, as_json: Json = False) -> None:
     with opened_runtime() as runtime:
         loaded = runtime.loaded
         if org is not None:
-            require_organisation(loaded, org)
+            loaded.require(org)
         slugs = sorted(loaded.organisations) if org is None else [org]
         paused = runtime.paused()
         now = runtime.clock()

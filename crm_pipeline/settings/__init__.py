@@ -5,7 +5,7 @@ Here: reading and checking. Not here: live objects (``wiring``). Nothing is read
 """
 
 from crm_pipeline.settings.environment import Environment, Settings, load_settings, prepare_home
-from crm_pipeline.settings.loading import LoadedOrganisations, load_organisations
+from crm_pipeline.settings.loading import LoadedOrganisations, load_organisations, unusable
 from crm_pipeline.settings.organisation import OrganisationSettings, organisation_schema
 from crm_pipeline.settings.problems import ConfigProblem
 from crm_pipeline.settings.secrets import SecretReader, SecretReference
@@ -22,4 +22,5 @@ __all__ = [
     "load_settings",
     "organisation_schema",
     "prepare_home",
+    "unusable",
 ]

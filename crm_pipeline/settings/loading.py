@@ -6,12 +6,13 @@ aside, since nothing tells which of them is meant.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from crm_pipeline.errors import ConfigurationError, OrganisationUnknownError
 from crm_pipeline.settings.environment import Settings
 from crm_pipeline.settings.explaining import explain_error
 from crm_pipeline.settings.organisation import OrganisationSettings
@@ -32,6 +33,41 @@ class LoadedOrganisations:
     def problems(self) -> tuple[ConfigProblem, ...]:
         """Every problem of every file, in the order of the files."""
         return tuple(each for problems in self.broken.values() for each in problems)
+
+    def require(self, slug: str) -> OrganisationSettings:
+        """Return one organisation.
+
+        Raises ConfigurationError with every problem of its file, or OrganisationUnknownError.
+        """
+        organisation = self.organisations.get(slug)
+        if organisation is not None:
+            return organisation
+        for file, problems in self.broken.items():
+            if file.stem == slug:
+                raise unusable(slug, problems)
+        aside = ", ".join(file.name for file in self.broken)
+        raise OrganisationUnknownError(
+            f"No organisation is called {slug!r}. Known: {_some(self.organisations)}."
+            + (f" Files set aside: {aside}." if aside else ""),
+            not_done="Nothing was done.",
+            remedy="See `crm-pipeline orgs list`, or add it with `crm-pipeline orgs add`.",
+        )
+
+
+def unusable(slug: str, problems: Sequence[ConfigProblem]) -> ConfigurationError:
+    """Return the error of an organisation whose file has problems, with all of them."""
+    listed = "\n".join(f"  {problem}" for problem in problems)
+    return ConfigurationError(
+        f"The file of {slug} cannot be used:\n{listed}",
+        not_done="Nothing was done for this organisation.",
+        remedy="Correct the file, then run `crm-pipeline orgs check`.",
+    )
+
+
+def _some(slugs: Collection[str]) -> str:
+    names = sorted(slugs)
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return (", ".join(names[:20]) or "none") + more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

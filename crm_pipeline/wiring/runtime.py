@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from crm_pipeline.core.records import Progress
-from crm_pipeline.errors import ConfigurationError, OrganisationUnknownError
 from crm_pipeline.settings import (
     ConfigProblem,
     LoadedOrganisations,
@@ -21,6 +20,7 @@ from crm_pipeline.settings import (
     load_organisations,
     load_settings,
     prepare_home,
+    unusable,
 )
 
 if TYPE_CHECKING:
@@ -111,14 +111,8 @@ class Runtime:
         binding = self.organisations.get(slug)
         if binding is not None:
             return binding
-        for file, problems in self.broken.items():
-            if slug in (file.stem, self._slug_of(file)):
-                raise _broken(slug, problems)
-        raise OrganisationUnknownError(
-            f"No organisation is called {slug!r}. Known: {_some(self.organisations)}.",
-            not_done="Nothing was done.",
-            remedy="See `crm-pipeline orgs list`, or add it with `crm-pipeline orgs add`.",
-        )
+        self.loaded.require(slug)
+        raise unusable(slug, self._wiring_problems[self.loaded.files[slug]])
 
     @property
     def ledger(self) -> "Ledger":
@@ -179,25 +173,7 @@ class Runtime:
                 bindings[slug] = binder.bind(organisation, file)
         return bindings
 
-    def _slug_of(self, file: Path) -> str | None:
-        return next((slug for slug, each in self.loaded.files.items() if each == file), None)
-
 
 def open_runtime_from_environment() -> Runtime:
     """Return a Runtime for this process's environment; for Dagster, which has no ``main``."""
     return Runtime(load_settings(os.environ))
-
-
-def _broken(slug: str, problems: Sequence[ConfigProblem]) -> ConfigurationError:
-    listed = "\n".join(f"  {problem}" for problem in problems)
-    return ConfigurationError(
-        f"The file of {slug} cannot be used:\n{listed}\n",
-        not_done="Nothing was done for this organisation.",
-        remedy="Correct the file, then run `crm-pipeline orgs check`.",
-    )
-
-
-def _some(slugs: Mapping[str, object]) -> str:
-    names = sorted(slugs)
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return (", ".join(names[:20]) or "none") + more

@@ -106,7 +106,7 @@ def test_the_ui_may_not_take_a_port_of_the_vendors() -> None:
 def test_the_demo_s_organisations_are_right_at_any_port(tmp_path: Path) -> None:
     ports = state.Ports(loke=1111, crm_com=2222, dagster=3333)
     folder = tmp_path / "demo"
-    state.begin_anew(folder)
+    folder.mkdir()
     state.write_files(folder, ports)
     settings = load_settings(state.child_environment({}, folder))
     loaded = load_organisations(settings)
@@ -140,13 +140,19 @@ def test_a_demo_begins_anew_and_follows_no_links(tmp_path: Path) -> None:
     folder, outside = tmp_path / "home", tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").touch()
-    state.begin_anew(folder)
+    state.begin_anew(folder).close()
     (folder / "lake").mkdir()
     (folder / "link").symlink_to(outside)
-    state.begin_anew(folder)
+    state.begin_anew(folder).close()
     assert sorted(each.name for each in folder.iterdir()) == [".gitignore", state.MARKER]
     assert (outside / "precious").exists()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_two_demos_do_not_share_a_folder(tmp_path: Path) -> None:
+    with state.begin_anew(tmp_path), pytest.raises(ConfigurationError, match="Another demo"):
+        state.begin_anew(tmp_path)
+    state.begin_anew(tmp_path).close()
 
 
 def test_the_demo_s_folder_is_the_home_that_was_set_or_one_in_the_checkout() -> None:

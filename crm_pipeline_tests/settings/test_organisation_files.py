@@ -8,6 +8,7 @@ import pytest
 
 from crm_pipeline.core.guards import GuardRules
 from crm_pipeline.core.records import Limits
+from crm_pipeline.errors import ConfigurationError, OrganisationUnknownError
 from crm_pipeline.settings import load_organisations, load_settings, organisation_schema
 from crm_pipeline.settings.organisation import GuardSettings, LimitSettings
 from crm_pipeline_tests.settings.conftest import MINIMAL, LoadFiles
@@ -291,3 +292,22 @@ def test_the_schema_asks_only_for_what_has_no_default() -> None:
 def test_guards_and_limits_have_the_same_fields_and_defaults_as_their_rules() -> None:
     assert GuardSettings().model_dump() == dataclasses.asdict(GuardRules())
     assert LimitSettings().model_dump() == dataclasses.asdict(Limits())
+
+
+def test_an_unusable_organisation_is_refused_with_every_problem_of_its_file(
+    load_files: LoadFiles,
+) -> None:
+    loaded = load_files({"a.yaml": broken("crm", "mode: x\n    limits: 1")})
+    with pytest.raises(ConfigurationError) as caught:
+        loaded.require("a")
+    assert "a.yaml:5: destinations.crm_com.mode" in str(caught.value)
+    assert "a.yaml:6: destinations.crm_com.limits" in str(caught.value)
+
+
+def test_an_unknown_organisation_is_refused_with_those_that_are_known(
+    load_files: LoadFiles,
+) -> None:
+    loaded = load_files({"a.yaml": MINIMAL, "other.yaml": "slug: b"})
+    with pytest.raises(OrganisationUnknownError, match=r"Known: a\. Files set aside: other\.yaml"):
+        loaded.require("b")
+    assert loaded.require("a").slug == "a"

@@ -46,7 +46,11 @@ class _StoppedError(Exception):
 def run_demo(options: DemoOptions, environ: Mapping[str, str]) -> int:
     """Run the demo until it is stopped; return the exit code. No process is left behind."""
     folder = demo_folder(environ)
-    begin_anew(folder)
+    with begin_anew(folder):
+        return _run_in(folder, options, environ)
+
+
+def _run_in(folder: Path, options: DemoOptions, environ: Mapping[str, str]) -> int:
     ports = choose_ports(options.port)
     write_files(folder, ports)
     children = Children(child_environment(environ, folder))

@@ -4,6 +4,7 @@ Every demo begins anew, because the fake vendors forget everything when they sto
 that a demo made itself, or an empty one, is ever emptied.
 """
 
+import fcntl
 import shlex
 import shutil
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import IO
 
 from crm_pipeline.errors import ConfigurationError
 
@@ -68,27 +70,45 @@ def demo_folder(environ: Mapping[str, str]) -> Path:
     return (checkout if is_checkout else Path.cwd()) / ".demo"
 
 
-def begin_anew(folder: Path) -> None:
-    """Empty a demo's folder, or make one.
+def begin_anew(folder: Path) -> IO[str]:
+    """Empty a demo's folder, or make one; return the lock that keeps other demos out of it.
 
-    Raises ConfigurationError for a folder with any other state.
+    Raises ConfigurationError for a folder with any other state, or while a demo runs in it.
     """
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
+    marker = folder / MARKER
+    if folder.is_dir() and any(folder.iterdir()) and not marker.is_file():
         raise ConfigurationError(
             f"{folder} holds state that no demo has made.",
             not_done="Nothing was removed or started.",
             remedy="Unset CRM_PIPELINE_HOME, or set it to an empty folder, and start again.",
         )
-    if folder.is_dir():
-        for each in folder.iterdir():
-            if each.is_dir() and not each.is_symlink():
-                shutil.rmtree(each)
-            elif each.name != MARKER:
-                each.unlink()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    (folder / MARKER).write_text("Made by `crm-pipeline demo`, which empties this folder.\n")
+    lock = _locked(marker)
+    for each in folder.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        elif each.name != MARKER:
+            each.unlink()
     (folder / ".gitignore").write_text("*\n")
+    return lock
+
+
+def _locked(marker: Path) -> IO[str]:
+    lock = marker.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise ConfigurationError(
+            f"Another demo is running in {marker.parent}.",
+            not_done="Nothing was removed or started.",
+            remedy="Stop it with Ctrl-C, or set CRM_PIPELINE_HOME to another folder.",
+        ) from None
+    if lock.tell() == 0:
+        lock.write("Made by `crm-pipeline demo`, which empties this folder.\n")
+        lock.flush()
+    return lock
 
 
 def child_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
