@@ -1,0 +1,73 @@
+"""The ledger: small rows that have to be durable before a call leaves.
+
+Watermarks, applied state, plans, intents and receipts, consents, rejects, budgets, leases. SQLite
+by default, Postgres by URL; one group of tables a module. Not here: rows by the million (``lake``).
+"""
+
+from crm_pipeline.core.ports import Clock
+from crm_pipeline.store.ledger.applied import Applied, AppliedMedia
+from crm_pipeline.store.ledger.budgets import Budgets
+from crm_pipeline.store.ledger.consents import Consents
+from crm_pipeline.store.ledger.engine import Database
+from crm_pipeline.store.ledger.leases import Lease, Leases, this_process
+from crm_pipeline.store.ledger.migrating import migrate, require_current
+from crm_pipeline.store.ledger.organisations import Organisations, OrganisationStatus
+from crm_pipeline.store.ledger.outbox import Intent, Outbox, OutboxRow, Receipt
+from crm_pipeline.store.ledger.plans import Approval, Plans, PlanStatus, StoredPlan
+from crm_pipeline.store.ledger.rejects import Rejects, StoredReject
+from crm_pipeline.store.ledger.stages import Stages
+from crm_pipeline.store.ledger.watermarks import CompleteRead, PullProgress, Watermark, Watermarks
+
+__all__ = [
+    "AppliedMedia",
+    "Approval",
+    "CompleteRead",
+    "Intent",
+    "Lease",
+    "Ledger",
+    "OrganisationStatus",
+    "OutboxRow",
+    "PlanStatus",
+    "PullProgress",
+    "Receipt",
+    "StoredPlan",
+    "StoredReject",
+    "Watermark",
+    "this_process",
+]
+
+
+class Ledger:
+    """The ledger of one installation. Thread-safe; one object a process is enough.
+
+    ``url`` is a SQLAlchemy URL: ``sqlite:////path/ledger.db`` or ``postgresql+psycopg://...``.
+    Nothing is created or checked before ``migrate`` or ``require_current``.
+    """
+
+    def __init__(self, url: str, *, clock: Clock) -> None:
+        self._database = Database(url)
+        self.watermarks = Watermarks(self._database, clock)
+        self.stages = Stages(self._database)
+        self.applied = Applied(self._database)
+        self.plans = Plans(self._database, clock)
+        self.outbox = Outbox(self._database, clock)
+        self.consents = Consents(self._database)
+        self.rejects = Rejects(self._database, clock)
+        self.budgets = Budgets(self._database, clock)
+        self.leases = Leases(self._database, clock)
+        self.organisations = Organisations(self._database, clock)
+
+    def migrate(self) -> None:
+        """Bring the tables up to date; safe to repeat, and from two processes at once.
+
+        Raises LedgerDamagedError when a newer version of the product wrote the ledger.
+        """
+        migrate(self._database)
+
+    def require_current(self) -> None:
+        """Raise ConfigurationError when ``migrate`` has to be run first."""
+        require_current(self._database)
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self._database.close()

@@ -1,0 +1,152 @@
+"""What each CRM acknowledged, per object: the applied state."""
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+
+from crm_pipeline.core.records import AppliedObject, Fields, FieldValue
+from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
+from crm_pipeline.store.ledger.schema import applied, bases
+from crm_pipeline.store.ledger.times import from_micros
+
+STREAM_ROWS = 50_000
+STREAM_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("crm_id", pa.string()),
+        ("fingerprint", pa.string()),
+        ("withheld", pa.string()),
+        ("email_digest", pa.string()),
+        ("phone_digest", pa.string()),
+    ]
+)
+_fields_decoder = msgspec.json.Decoder(dict[str, FieldValue])
+_names_decoder = msgspec.json.Decoder(tuple[str, ...])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedMedia:
+    """One of our objects that carries a medium with a looked-up digest."""
+
+    key: str
+    email_digest: str | None
+    phone_digest: str | None
+
+
+class Applied:
+    """Reads the applied state. It is written by ``Outbox.settle`` only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get_many(
+        self, organisation: str, destination: str, object_kind: str, keys: Collection[str]
+    ) -> dict[str, AppliedObject]:
+        """Return the acknowledged objects of some keys; unknown keys are left out."""
+        where = _of(organisation, destination, object_kind)
+        found: dict[str, AppliedObject] = {}
+        with self._database.read() as connection:
+            for some in _chunks(keys):
+                query = sa.select(applied).where(where, applied.c.key.in_(some))
+                found |= {row.key: _object(row) for row in connection.execute(query)}
+        return found
+
+    def count(self, organisation: str, destination: str, object_kind: str) -> int:
+        """Return how many objects the CRM has acknowledged."""
+        query = sa.select(sa.func.count()).where(_of(organisation, destination, object_kind))
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def base(self, organisation: str, destination: str, *, except_plan: str = "") -> int:
+        """Return the number of the newest receipt, leaving one plan's receipts out."""
+        query = sa.select(sa.func.max(bases.c.seq)).where(
+            bases.c.organisation == organisation,
+            bases.c.destination == destination,
+            bases.c.plan_digest != except_plan,
+        )
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one_or_none() or 0)
+
+    def by_media(
+        self, organisation: str, destination: str, object_kind: str, digests: Collection[str]
+    ) -> list[AppliedMedia]:
+        """Return our objects that carry one of some media, by digest."""
+        where = _of(organisation, destination, object_kind)
+        columns = (applied.c.key, applied.c.email_digest, applied.c.phone_digest)
+        found: dict[str, AppliedMedia] = {}
+        with self._database.read() as connection:
+            for some in _chunks(digests):
+                for column in (applied.c.email_digest, applied.c.phone_digest):
+                    query = sa.select(*columns).where(where, column.in_(some))
+                    for row in connection.execute(query):
+                        found[row.key] = AppliedMedia(
+                            key=row.key,
+                            email_digest=row.email_digest,
+                            phone_digest=row.phone_digest,
+                        )
+        return list(found.values())
+
+    def stream(self, organisation: str, destination: str, object_kind: str) -> pa.RecordBatchReader:
+        """Return keys and fingerprints of all objects as Arrow, in bounded memory."""
+        columns = [applied.c[name] for name in STREAM_SCHEMA.names]
+        query = sa.select(*columns).where(_of(organisation, destination, object_kind))
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with self._database.read() as connection:
+                rows = connection.execution_options(yield_per=STREAM_ROWS).execute(query)
+                for some in rows.partitions():
+                    yield _batch(some)
+
+        return pa.RecordBatchReader.from_batches(STREAM_SCHEMA, batches())
+
+
+def _batch(rows: "Sequence[Row[tuple[object, ...]]]") -> pa.RecordBatch:
+    columns = zip(*rows, strict=True)
+    arrays = [
+        pa.array(column, type=kind)
+        for column, kind in zip(columns, STREAM_SCHEMA.types, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=STREAM_SCHEMA)
+
+
+def _chunks(values: Collection[str]) -> Iterator[list[str]]:
+    rest = iter(values)
+    while some := list(itertools.islice(rest, KEYS_A_QUERY)):
+        yield some
+
+
+def _of(organisation: str, destination: str, object_kind: str) -> "sa.ColumnElement[bool]":
+    return sa.and_(
+        applied.c.organisation == organisation,
+        applied.c.destination == destination,
+        applied.c.object_kind == object_kind,
+    )
+
+
+def _object(row: "Row[tuple[object, ...]]") -> AppliedObject:
+    fields: Fields = _fields_decoder.decode(row.fields)
+    return AppliedObject(
+        key=row.key,
+        crm_id=row.crm_id,
+        fingerprint=row.fingerprint,
+        fields=fields,
+        withheld=_names_decoder.decode(row.withheld),
+        plan_digest=row.plan_digest,
+        version_at=from_micros(row.version_at),
+        applied_at=from_micros(row.applied_at),
+    )
+
+
+def names_json(names: Sequence[str]) -> str:
+    """Return field names as the ledger stores them."""
+    return msgspec.json.encode(list(names)).decode()
+
+
+def fields_json(fields: Mapping[str, FieldValue]) -> str:
+    """Return an object as the ledger stores it: canonical JSON."""
+    return msgspec.json.encode(fields, order="sorted").decode()

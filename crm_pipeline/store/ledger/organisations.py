@@ -1,0 +1,162 @@
+"""Each organisation's switch and state: paused, last success, what is pending."""
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+import sqlalchemy as sa
+
+from crm_pipeline.core.ports import Clock
+from crm_pipeline.core.records import PlanHeader
+from crm_pipeline.store.ledger.engine import Database
+from crm_pipeline.store.ledger.schema import organisations, outbox, outcomes, plans, rejects
+from crm_pipeline.store.ledger.schema import watermarks as watermark_table
+from crm_pipeline.store.ledger.times import from_micros, to_micros
+
+_SIZE_KINDS = ("planned", "guarded", "applying", "partly")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganisationStatus:
+    """What ``status --json`` shows of one organisation.
+
+    ``outbox_pending`` counts changes of the newest plan that have no outcome yet, ``unknown``
+    those that may have been written; ``oldest_pending_seconds`` is the age of that plan.
+    ``watermarks`` maps ``<source>/<dataset>`` to a time or None.
+    """
+
+    organisation: str
+    is_paused: bool = False
+    inbox_pending: int = 0
+    outbox_pending: int = 0
+    unknown: int = 0
+    rejected: int = 0
+    watermarks: Mapping[str, dt.datetime | None] = field(default_factory=dict)
+    last_success: dt.datetime | None = None
+    failed_at: dt.datetime | None = None
+    failure_code: str | None = None
+    failure_message: str | None = None
+    oldest_pending_seconds: float | None = None
+
+
+class Organisations:
+    """Reads and writes the state of organisations."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def set_paused(self, organisation: str, *, is_paused: bool) -> None:
+        """Pause or resume an organisation: a paused one is neither read nor written."""
+        self._set(organisation, is_paused=is_paused)
+
+    def is_paused(self, organisation: str) -> bool:
+        """Whether an operator paused the organisation."""
+        query = sa.select(organisations.c.is_paused).where(
+            organisations.c.organisation == organisation
+        )
+        with self._database.read() as connection:
+            return bool(connection.execute(query).scalar_one_or_none())
+
+    def paused(self) -> frozenset[str]:
+        """Return every paused organisation."""
+        query = sa.select(organisations.c.organisation).where(organisations.c.is_paused)
+        with self._database.read() as connection:
+            return frozenset(connection.execute(query).scalars())
+
+    def record_success(self, organisation: str) -> None:
+        """Note that a sync went through; an earlier failure is over."""
+        now = to_micros(self._clock())
+        self._set(
+            organisation,
+            last_success=now,
+            failed_at=None,
+            failure_code=None,
+            failure_message=None,
+        )
+
+    def record_failure(self, organisation: str, code: str, message: str) -> None:
+        """Note that a sync failed. ``message`` holds no personal data."""
+        now = to_micros(self._clock())
+        self._set(organisation, failed_at=now, failure_code=code, failure_message=message)
+
+    def status(self, organisation: str) -> OrganisationStatus:
+        """Return the state of one organisation, known or not."""
+        return self.status_all([organisation])[organisation]
+
+    def status_all(self, slugs: Collection[str]) -> Mapping[str, OrganisationStatus]:
+        """Return the states of many organisations in a fixed number of queries."""
+        with self._database.read() as connection:
+            known = {row.organisation: row for row in connection.execute(sa.select(organisations))}
+            rejected = _counts(connection, rejects, sa.true())
+            unknown = _counts(connection, outbox, sa.true())
+            marks: dict[str, dict[str, dt.datetime | None]] = {}
+            for mark in connection.execute(sa.select(watermark_table)):
+                name = f"{mark.source}/{mark.dataset}"
+                marks.setdefault(mark.organisation, {})[name] = from_micros(mark.at)
+            pending = _pending(connection)
+        now = to_micros(self._clock())
+        states = {}
+        for slug in slugs:
+            row = known.get(slug)
+            open_changes, oldest = pending.get(slug, (0, None))
+            states[slug] = OrganisationStatus(
+                organisation=slug,
+                is_paused=bool(row and row.is_paused),
+                outbox_pending=open_changes,
+                unknown=unknown.get(slug, 0),
+                rejected=rejected.get(slug, 0),
+                watermarks=marks.get(slug, {}),
+                last_success=from_micros(row.last_success) if row else None,
+                failed_at=from_micros(row.failed_at) if row else None,
+                failure_code=row.failure_code if row else None,
+                failure_message=row.failure_message if row else None,
+                oldest_pending_seconds=None if oldest is None else (now - oldest) / 1_000_000,
+            )
+        return states
+
+    def _set(self, organisation: str, **values: object) -> None:
+        defaults = {"is_paused": False, "next_batch": 0}
+        statement = (
+            self._database.upsert(organisations)
+            .values(organisation=organisation, **{**defaults, **values})
+            .on_conflict_do_update(index_elements=["organisation"], set_=values)
+        )
+        with self._database.write() as connection:
+            connection.execute(statement)
+
+
+def _counts(
+    connection: sa.Connection, table: sa.Table, where: "sa.ColumnElement[bool]"
+) -> dict[str, int]:
+    query = (
+        sa.select(table.c.organisation, sa.func.count()).where(where).group_by(table.c.organisation)
+    )
+    return {organisation: int(count) for organisation, count in connection.execute(query)}
+
+
+def _pending(connection: sa.Connection) -> dict[str, tuple[int, int | None]]:
+    """Open changes and the creation time of the oldest open plan, by organisation."""
+    settled = (
+        sa.select(sa.func.count())
+        .where(
+            outcomes.c.organisation == plans.c.organisation,
+            outcomes.c.destination == plans.c.destination,
+            outcomes.c.plan_digest == plans.c.digest,
+        )
+        .scalar_subquery()
+    )
+    query = sa.select(
+        plans.c.organisation, plans.c.header, plans.c.created_at, settled.label("settled")
+    ).where(plans.c.status.in_(_SIZE_KINDS))
+    found: dict[str, tuple[int, int | None]] = {}
+    for row in connection.execute(query):
+        size = msgspec.json.decode(row.header, type=PlanHeader).size
+        left = max(0, size - int(row.settled))
+        if not left:
+            continue
+        count, oldest = found.get(row.organisation, (0, None))
+        created = row.created_at if oldest is None else min(oldest, row.created_at)
+        found[row.organisation] = (count + left, created)
+    return found

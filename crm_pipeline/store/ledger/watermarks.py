@@ -1,0 +1,247 @@
+"""How far each dataset of each organisation was read, and what the last read saw.
+
+A watermark moves in one transaction with everything that depends on it, and only if nobody moved
+it meanwhile (``FAULTS.md`` I6, P20).
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from crm_pipeline.core.ports import Clock
+from crm_pipeline.errors import LeaseHeldError
+from crm_pipeline.store.ledger.engine import Database
+from crm_pipeline.store.ledger.schema import organisations, pull_progress, recent, watermarks
+from crm_pipeline.store.ledger.times import from_micros, to_micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watermark:
+    """Everything visible up to ``at`` is landed. ``version`` grows with every commit.
+
+    ``rows_known`` counts the rows of the newest complete sweep; ``swept_at`` is its start.
+    """
+
+    at: dt.datetime | None
+    batch: int
+    rows_known: int
+    last_row_count: int
+    committed_at: dt.datetime
+    swept_at: dt.datetime | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullProgress:
+    """How far an unfinished read came: the link to go on from, and the watermark it fixed."""
+
+    mode: str
+    next_link: str
+    watermark_at: dt.datetime | None
+    started_at: dt.datetime
+    batch: int
+    pages: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompleteRead:
+    """A read that came to its end, every row landed.
+
+    ``recent`` are the (id, fingerprint) pairs that the next read will see again; ``rows`` counts
+    the rows read.
+    """
+
+    at: dt.datetime | None
+    batch: int
+    rows: int
+    is_sweep: bool
+    recent: Iterable[tuple[str, str]]
+
+
+class Watermarks:
+    """Reads and moves watermarks."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def get(self, organisation: str, source: str, dataset: str) -> Watermark | None:
+        """Return one watermark, or None before the first complete read."""
+        query = sa.select(watermarks).where(_is(watermarks, organisation, source, dataset))
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _watermark(row)
+
+    def get_all(self, source: str, dataset: str) -> Mapping[str, Watermark]:
+        """Return the watermarks of all organisations for one dataset, in one query."""
+        query = sa.select(watermarks).where(
+            watermarks.c.source == source, watermarks.c.dataset == dataset
+        )
+        with self._database.read() as connection:
+            return {row.organisation: _watermark(row) for row in connection.execute(query)}
+
+    def recent(self, organisation: str, source: str, dataset: str) -> dict[str, str]:
+        """Return the fingerprints, by id, of the rows that the next read will see again."""
+        query = sa.select(recent.c.id, recent.c.fingerprint).where(
+            _is(recent, organisation, source, dataset)
+        )
+        with self._database.read() as connection:
+            return {row.id: row.fingerprint for row in connection.execute(query)}
+
+    def next_batch(self, organisation: str) -> int:
+        """Return a new batch number, higher than every earlier one of the organisation."""
+        statement = (
+            self._database.upsert(organisations)
+            .values(organisation=organisation, is_paused=False, next_batch=1)
+            .on_conflict_do_update(
+                index_elements=["organisation"],
+                set_={"next_batch": organisations.c.next_batch + 1},
+            )
+            .returning(organisations.c.next_batch)
+        )
+        with self._database.write() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def commit(
+        self,
+        organisation: str,
+        source: str,
+        dataset: str,
+        read: CompleteRead,
+        *,
+        expected: Watermark | None,
+    ) -> Watermark:
+        """Move a watermark after everything it stands for has landed, and end the read.
+
+        Raises LeaseHeldError when somebody moved the watermark since ``expected`` was read.
+        """
+        now = self._clock()
+        is_whole = read.is_sweep or expected is None
+        moved = Watermark(
+            at=read.at,
+            batch=read.batch,
+            rows_known=read.rows if is_whole or expected is None else expected.rows_known,
+            last_row_count=read.rows,
+            committed_at=now,
+            swept_at=now if is_whole or expected is None else expected.swept_at,
+            version=(expected.version if expected else 0) + 1,
+        )
+        with self._database.write() as connection:
+            _move(connection, organisation, source, dataset, moved, expected)
+            self._replace_recent(connection, organisation, source, dataset, read.recent)
+            _delete(connection, pull_progress, organisation, source, dataset)
+        return moved
+
+    def _replace_recent(
+        self,
+        connection: Connection,
+        organisation: str,
+        source: str,
+        dataset: str,
+        rows: Iterable[tuple[str, str]],
+    ) -> None:
+        _delete(connection, recent, organisation, source, dataset)
+        values = [
+            {
+                "organisation": organisation,
+                "source": source,
+                "dataset": dataset,
+                "id": row_id,
+                "fingerprint": fingerprint,
+            }
+            for row_id, fingerprint in dict(rows).items()
+        ]
+        if values:
+            connection.execute(sa.insert(recent), values)
+
+    def save_progress(
+        self, organisation: str, source: str, dataset: str, progress: PullProgress
+    ) -> None:
+        """Note how far an unfinished read came, after its rows have landed."""
+        body = msgspec.json.encode(progress).decode()
+        statement = (
+            self._database.upsert(pull_progress)
+            .values(organisation=organisation, source=source, dataset=dataset, body=body)
+            .on_conflict_do_update(
+                index_elements=["organisation", "source", "dataset"], set_={"body": body}
+            )
+        )
+        with self._database.write() as connection:
+            connection.execute(statement)
+
+    def load_progress(self, organisation: str, source: str, dataset: str) -> PullProgress | None:
+        """Return where an unfinished read stopped, or None."""
+        query = sa.select(pull_progress.c.body).where(
+            _is(pull_progress, organisation, source, dataset)
+        )
+        with self._database.read() as connection:
+            body = connection.execute(query).scalar_one_or_none()
+        return None if body is None else msgspec.json.decode(body, type=PullProgress)
+
+    def clear_progress(self, organisation: str, source: str, dataset: str) -> None:
+        """Forget an unfinished read; the next one starts from its first page."""
+        with self._database.write() as connection:
+            _delete(connection, pull_progress, organisation, source, dataset)
+
+
+def _move(
+    connection: Connection,
+    organisation: str,
+    source: str,
+    dataset: str,
+    moved: Watermark,
+    expected: Watermark | None,
+) -> None:
+    values = {
+        "at": to_micros(moved.at),
+        "batch": moved.batch,
+        "rows_known": moved.rows_known,
+        "last_row_count": moved.last_row_count,
+        "committed_at": to_micros(moved.committed_at),
+        "swept_at": to_micros(moved.swept_at),
+        "version": moved.version,
+    }
+    where = _is(watermarks, organisation, source, dataset)
+    known = connection.execute(sa.select(watermarks.c.version).where(where)).scalar_one_or_none()
+    if known != (expected.version if expected else None):
+        raise LeaseHeldError(
+            f"Another process read {source}/{dataset} of {organisation} meanwhile.",
+            not_done="The watermark was not moved; what was landed stays.",
+            remedy="Nothing to do: the next read covers both.",
+        )
+    if expected is None:
+        keys = {"organisation": organisation, "source": source, "dataset": dataset}
+        connection.execute(sa.insert(watermarks).values(**keys, **values))
+    else:
+        connection.execute(sa.update(watermarks).where(where).values(**values))
+
+
+def _delete(
+    connection: Connection, table: sa.Table, organisation: str, source: str, dataset: str
+) -> None:
+    connection.execute(sa.delete(table).where(_is(table, organisation, source, dataset)))
+
+
+def _is(table: sa.Table, organisation: str, source: str, dataset: str) -> "sa.ColumnElement[bool]":
+    return sa.and_(
+        table.c.organisation == organisation,
+        table.c.source == source,
+        table.c.dataset == dataset,
+    )
+
+
+def _watermark(row: "Row[tuple[object, ...]]") -> Watermark:
+    return Watermark(
+        at=from_micros(row.at),
+        batch=row.batch,
+        rows_known=row.rows_known,
+        last_row_count=row.last_row_count,
+        committed_at=from_micros(row.committed_at),
+        swept_at=from_micros(row.swept_at),
+        version=row.version,
+    )
