@@ -190,11 +190,7 @@ def _set_paused(slug: str, *, is_paused: bool) -> None:
                 not_done="It stays paused.",
                 remedy=f"Remove `paused: true` from {runtime.loaded.files[slug]}.",
             )
-        flags = runtime.ledger.organisations
-        if is_paused:
-            flags.pause(slug)
-        else:
-            flags.resume(slug)
+        runtime.ledger.organisations.set_paused(slug, is_paused=is_paused)
     Screen().line(f"{slug} is {'paused' if is_paused else 'active'}.")
 
 

@@ -127,7 +127,7 @@ def list_plans(
     screen = Screen(is_json=as_json)
     with opened_runtime() as runtime:
         name = one_destination(runtime.organisation(org), destination)
-        stored = list(runtime.workspace.ledger.plans.list(org, name, limit))
+        stored = runtime.ledger.plans.list(org, name, limit)
     screen.table(
         f"Plans of {org} for {name}",
         ["Digest", "Made", "Status", "Changes"],

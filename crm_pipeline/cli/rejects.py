@@ -8,6 +8,8 @@ from crm_pipeline.cli.options import Json, Organisation, examples
 
 EXAMPLES = examples("rejects list --org harbour-coffee")
 
+FIELDS = ("stage", "dataset", "key", "reason", "detail")
+
 app = typer.Typer(
     help="Records that were set aside, and why.", no_args_is_help=True, epilog=EXAMPLES
 )
@@ -37,15 +39,15 @@ def list_rejects(
     with opened_runtime() as runtime:
         runtime.loaded.require(org)
         counts = runtime.ledger.rejects.counts(org)
-        rejects = list(runtime.ledger.rejects.list(org))[:limit]
+        rejects = runtime.ledger.rejects.list(org, limit)
     by_reason = [list(each) for each in counts.items()]
     screen.table(f"Rejects of {org}", ["Reason", "Records"], by_reason)
     if rejects:
-        columns = ["Stage", "Dataset", "Key", "Reason", "Detail"]
-        rows = [[each.stage, each.dataset, each.key, each.reason, each.detail] for each in rejects]
+        columns = [name.capitalize() for name in FIELDS]
+        rows = [[getattr(each.reject, name) for name in FIELDS] for each in rejects]
         if values:
             columns.append("Record")
-            rows = [[*row, each.payload] for row, each in zip(rows, rejects, strict=True)]
+            rows = [[*row, each.reject.payload] for row, each in zip(rows, rejects, strict=True)]
         screen.table("", columns, rows)
     screen.result(
         {

@@ -14,7 +14,7 @@ from crm_pipeline.errors import EXIT_BUG, EXIT_DATA, EXIT_OK
 
 if TYPE_CHECKING:
     from crm_pipeline.cli.screen import Screen
-    from crm_pipeline.core.records import Reject
+    from crm_pipeline.store.ledger import StoredReject
     from crm_pipeline.sync.run import SyncReport
 
 _WORDS = {0: "done", 65: "data set aside", 70: "BUG", 75: "try later", 78: "configuration"}
@@ -58,14 +58,18 @@ def resolve_json(report: "SyncReport") -> dict[str, Any] | None:
     return None if report.resolve is None else dataclasses.asdict(report.resolve)
 
 
-def reject_json(reject: "Reject", *, with_values: bool) -> dict[str, str]:
+def reject_json(stored: "StoredReject", *, with_values: bool) -> dict[str, object]:
     """Return one reject; the record itself only when asked for."""
-    document = {
+    reject = stored.reject
+    document: dict[str, object] = {
+        "party": stored.party,
         "stage": reject.stage,
         "dataset": reject.dataset,
         "key": reject.key,
         "reason": reject.reason,
         "detail": reject.detail,
+        "rejected_at": stored.rejected_at.isoformat(),
+        "times": stored.times,
     }
     return {**document, "payload": reject.payload} if with_values else document
 

@@ -15,7 +15,7 @@ def status(*, org: MaybeOrganisation = None, as_json: Json = False) -> None:
     from crm_pipeline.cli.opening import opened_runtime
     from crm_pipeline.cli.orgs import show_problems
     from crm_pipeline.cli.screen import Screen
-    from crm_pipeline.cli.standing import standing_json, standing_row
+    from crm_pipeline.cli.standing import COLUMNS, standing_json, standing_row
 
     screen = Screen(is_json=as_json)
     with opened_runtime() as runtime:
@@ -24,17 +24,13 @@ def status(*, org: MaybeOrganisation = None, as_json: Json = False) -> None:
             loaded.require(org)
         slugs = sorted(loaded.organisations) if org is None else [org]
         paused = runtime.paused()
-        now = runtime.clock()
+        states = runtime.ledger.organisations.status_all(slugs)
         documents: dict[str, Any] = {
-            slug: standing_json(
-                runtime.ledger.organisations.status(slug), now, is_paused=slug in paused
-            )
-            for slug in slugs
+            slug: standing_json(states[slug], is_paused=slug in paused) for slug in slugs
         }
-    columns = ["Organisation", "State", "Pending", "Unknown", "Rejected", "Oldest", "Last success"]
-    rows = [standing_row(slug, document) for slug, document in documents.items()]
+    rows = [standing_row(states[slug], is_paused=slug in paused) for slug in slugs]
     if rows:
-        screen.table("", columns, rows)
+        screen.table("", COLUMNS, rows)
     elif not loaded.broken:
         screen.line("No organisation yet. Next: `crm-pipeline orgs add`, or `crm-pipeline demo`.")
     show_problems(loaded)

@@ -40,7 +40,7 @@ Sample = Annotated[
     WithJsonSchema({"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1}]}),
 ]
 
-_CRON_PART = re.compile(r"(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?(,(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?)*")
+_CRON_PART = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?")
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
 
@@ -48,7 +48,7 @@ def _check_cron(value: object) -> object:
     if isinstance(value, str):
         parts = value.split()
         if len(parts) == len(_CRON_RANGES) and all(
-            _CRON_PART.fullmatch(part) and _in_range(part, low, high)
+            _is_cron_field(part, low, high)
             for part, (low, high) in zip(parts, _CRON_RANGES, strict=True)
         ):
             return " ".join(parts)
@@ -59,9 +59,15 @@ def _check_cron(value: object) -> object:
     )
 
 
-def _in_range(part: str, low: int, high: int) -> bool:
-    values = [int(number) for number in re.findall(r"(?<!/)\b\d{1,2}", part)]
-    return all(low <= number <= high for number in values)
+def _is_cron_field(field: str, low: int, high: int) -> bool:
+    for part in field.split(","):
+        found = _CRON_PART.fullmatch(part)
+        if found is None:
+            return False
+        first, last = int(found[1] or low), int(found[2] or found[1] or high)
+        if not low <= first <= last <= high:
+            return False
+    return True
 
 
 Cron = Annotated[str, BeforeValidator(_check_cron)]

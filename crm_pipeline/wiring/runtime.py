@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from crm_pipeline.core.records import Progress
+from crm_pipeline.errors import ConfigurationError
 from crm_pipeline.settings import (
     ConfigProblem,
     LoadedOrganisations,
@@ -122,6 +123,12 @@ class Runtime:
                 self._ledger = self._open_ledger()
             return self._ledger
 
+    def migrate_ledger(self) -> None:
+        """Bring the ledger's tables to this version. Safe to repeat."""
+        with self._lock:
+            if self._ledger is None:
+                self._ledger = self._open_ledger(is_migrating=True)
+
     @property
     def workspace(self) -> "Workspace":
         """What every use case works with."""
@@ -141,11 +148,22 @@ class Runtime:
             self._loaded = self._bindings = None
             self._wiring_problems = {}
 
-    def _open_ledger(self) -> "Ledger":
+    def _open_ledger(self, *, is_migrating: bool = False) -> "Ledger":
         from crm_pipeline.store.ledger import Ledger  # noqa: PLC0415  see the module's docstring
 
         prepare_home(self.settings)
-        return Ledger(self.settings.ledger_url.get_secret_value(), clock=self.clock)
+        url = self.settings.ledger_url.get_secret_value()
+        ledger = Ledger(url, clock=self.clock)
+        try:
+            ledger.require_current()
+        except ConfigurationError:
+            # A file belongs to this installation alone; a server may have other users, whose
+            # operator decides when its tables change.
+            if not (is_migrating or url.startswith("sqlite")):
+                ledger.close()
+                raise
+            ledger.migrate()
+        return ledger
 
     def _open_workspace(self) -> "Workspace":
         from crm_pipeline.store.lake import Lake  # noqa: PLC0415  see the module's docstring

@@ -87,8 +87,7 @@ def broken(section: str, line: str) -> str:
         ),
         ("top", "mapping: {last_name: {form: x}}", "mapping.last_name.form", "Did you mean `from`"),
         ("top", "schedules: {full_scan: daily}", "schedules.full_scan", "five cron fields"),
-        ("top", 'schedules: {full_scan: "61 3 * * *"}', "schedules.full_scan", "five cron fields"),
-        ("top", 'schedules: {full_scan: "0 3 * 13 *"}', "schedules.full_scan", "five cron fields"),
+        ("top", "schedules: {full_scn: daily}", "schedules.full_scn", "Did you mean"),
         ("loke", "client_secret: canary", "sources.loke.client_secret", "{env: NAME"),
         ("loke", "client_secret: {canary: }", "sources.loke.client_secret", "{env: NAME"),
         ("loke", "client_secret: {env: canary-x}", "sources.loke.client_secret", "capitals"),
@@ -311,3 +310,23 @@ def test_an_unknown_organisation_is_refused_with_those_that_are_known(
     with pytest.raises(OrganisationUnknownError, match=r"Known: a\. Files set aside: other\.yaml"):
         loaded.require("b")
     assert loaded.require("a").slug == "a"
+
+
+@pytest.mark.parametrize(
+    "cron", ["0 3 * * *", "*/15 0-6,22 1 1-12/2 0,7", "59 23 31 12 7", "  0   3 * * * "]
+)
+def test_a_schedule_is_five_cron_fields(load_files: LoadFiles, cron: str) -> None:
+    loaded = load_files({"a.yaml": MINIMAL + f"schedules: {{full_scan: {cron!r}}}"})
+    assert loaded.organisations["a"].schedules.full_scan == " ".join(cron.split())
+
+
+@pytest.mark.parametrize(
+    "cron",
+    ["", "daily", "0 3 * *", "0 3 * * * *", "60 3 * * *", "0 24 * * *", "0 0 0 * *", "0 0 * 13 *",
+     "0 0 * * 8", "5-1 * * * *", "*/0 * * * *", "0 3 * * MON", "-1 3 * * *", "1, 3 * * *",
+     "@daily"],
+)  # fmt: skip
+def test_what_is_no_schedule_is_refused(load_files: LoadFiles, cron: str) -> None:
+    loaded = load_files({"a.yaml": MINIMAL + f"schedules: {{full_scan: {cron!r}}}"})
+    (problem,) = loaded.problems
+    assert (problem.line, problem.field) == (5, "schedules.full_scan")
