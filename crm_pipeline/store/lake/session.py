@@ -208,14 +208,14 @@ class LakeSession:
         """Run a statement that gives no rows."""
         self._free()
         with self._reading():
-            self._connection.execute(query, list(parameters) or None)
+            self._connection.execute(query, list(parameters) or None).fetchall()
 
     def value(self, query: str, parameters: Parameters = ()) -> Any:
         """Return the first column of a query's only row."""
         self._free()
         with self._reading():
-            row = self._connection.execute(query, list(parameters) or None).fetchone()
-        return None if row is None else row[0]
+            rows = self._connection.execute(query, list(parameters) or None).fetchall()
+        return rows[0][0] if rows else None
 
     def _free(self) -> None:
         if self._open is not None:

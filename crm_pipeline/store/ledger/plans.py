@@ -178,6 +178,6 @@ def _of(organisation: str, destination: str) -> "sa.ColumnElement[bool]":
     return sa.and_(plans.c.organisation == organisation, plans.c.destination == destination)
 
 
-def _plan(row: "Row[Any]") -> StoredPlan:
+def _plan(row: "Row[*tuple[Any, ...]]") -> StoredPlan:
     header = msgspec.json.decode(row.header, type=PlanHeader)
     return StoredPlan(header=header, status=row.status)
