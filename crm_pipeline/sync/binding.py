@@ -5,11 +5,14 @@ Here: values that ``wiring`` builds. Not here: how they are read from files (``s
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from crm_pipeline.core.policies import PlanPolicy, VerifyPolicy
 from crm_pipeline.core.ports import DestinationApi, DestinationSpec, SourceApi, SourceSpec
 from crm_pipeline.core.pulling import PullRules
-from crm_pipeline.sync.resolve import ResolveRules
+
+if TYPE_CHECKING:
+    from crm_pipeline.sync.resolve import ResolveRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,4 +45,4 @@ class OrganisationBinding:
     is_paused: bool
     sources: Mapping[str, SourceBinding]
     destinations: Mapping[str, DestinationBinding]
-    resolve: ResolveRules
+    resolve: "ResolveRules"

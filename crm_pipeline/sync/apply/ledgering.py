@@ -1,0 +1,157 @@
+"""The books of an apply: every intent before its call, every receipt after it.
+
+An intent is durable before the first byte of its call leaves, so that a killed process leaves a
+trace of everything that may have happened. Receipts are written in groups, at least every second.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from crm_pipeline.core.fingerprint import canonical_json
+from crm_pipeline.core.media import media_digests
+from crm_pipeline.core.records import AppliedObject, Change, OutcomeKind, Reject, WriteResult
+from crm_pipeline.store.ledger import Intent, Lease, Receipt
+from crm_pipeline.sync.binding import DestinationBinding
+from crm_pipeline.sync.workspace import Workspace
+
+GROUP_ROWS = 200
+GROUP_SECONDS = 1.0
+
+
+class Ledgering:
+    """Writes intents and receipts of one plan of one organisation. Not thread-safe.
+
+    ``settled`` counts the changes that have an outcome; ``reject_reasons`` counts what was
+    rejected by this process, by reason.
+    """
+
+    def __init__(
+        self,
+        ws: Workspace,
+        organisation: str,
+        binding: DestinationBinding,
+        lease: Lease,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.organisation = organisation
+        self.settled = 0
+        self.reject_reasons: Counter[str] = Counter()
+        self._ledger = ws.ledger
+        self._destination = binding.spec.name
+        self._lease = lease
+        self._monotonic = monotonic
+        self._receipts: list[Receipt] = []
+        self._rejects: list[Reject] = []
+        self._oldest = 0.0
+
+    def renew_lease(self) -> None:
+        """Say that this process is still alive and at work."""
+        self._lease.renew()
+
+    def passed_over(self, count: int) -> None:
+        """Count changes that an earlier process settled."""
+        self.settled += count
+
+    def begin(self, digest: str, changes: Sequence[Change]) -> None:
+        """Write down, durably, that these changes are about to be sent."""
+        intents = [
+            Intent(
+                object_kind=change.object_kind,
+                key=change.key,
+                plan_digest=digest,
+                seq=change.seq,
+                kind=change.kind,
+                fingerprint=change.fingerprint,
+            )
+            for change in changes
+        ]
+        self._ledger.outbox.begin(self.organisation, self._destination, intents, self._lease)
+
+    def settle(self, digest: str, change: Change, result: WriteResult, *, attempts: int) -> None:
+        """Note a write that is known to have been done or refused."""
+        if result.status == "rejected":
+            self.reject_reasons[result.reason] += 1
+            self._rejects.append(_reject(digest, change, result))
+        outcome: OutcomeKind = "applied" if result.status == "acked" else "rejected"
+        withheld = tuple(dict.fromkeys((*change.withheld, *result.withheld)))
+        crm_id = result.crm_id or change.crm_id
+        self._note(_receipt(digest, change, outcome, crm_id, withheld, result.reason, attempts))
+
+    def close(
+        self, digest: str, change: Change, outcome: OutcomeKind, applied: AppliedObject | None
+    ) -> None:
+        """Note how a change ended without a call."""
+        crm_id = change.crm_id or (applied.crm_id if applied else None)
+        self._note(_receipt(digest, change, outcome, crm_id, change.withheld, outcome, 0))
+
+    def mark_unknown(
+        self, digest: str, change: Change, result: WriteResult, *, attempts: int
+    ) -> None:
+        """Note a write that may or may not have been done."""
+        self._note(
+            _receipt(digest, change, None, change.crm_id, change.withheld, result.reason, attempts)
+        )
+
+    def release(self, digest: str, changes: Sequence[Change]) -> None:
+        """Make changes pending again that were surely not done."""
+        if changes:
+            self.flush()
+            keys = [(change.object_kind, change.key) for change in changes]
+            self._ledger.outbox.release(self.organisation, self._destination, digest, keys)
+
+    def flush_if_due(self) -> None:
+        """Write the receipts down when there are many or the oldest has waited long enough."""
+        has_waited = self._monotonic() - self._oldest >= GROUP_SECONDS
+        if len(self._receipts) >= GROUP_ROWS or (self._receipts and has_waited):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write every receipt down, and what was rejected."""
+        receipts, self._receipts = self._receipts, []
+        rejects, self._rejects = self._rejects, []
+        if rejects:
+            self._ledger.rejects.add(self.organisation, self._destination, rejects)
+        if receipts:
+            self._ledger.outbox.settle(self.organisation, self._destination, receipts, self._lease)
+
+    def _note(self, receipt: Receipt) -> None:
+        if not self._receipts:
+            self._oldest = self._monotonic()
+        self._receipts.append(receipt)
+        self.settled += receipt.outcome is not None
+
+
+def _receipt(
+    digest: str,
+    change: Change,
+    outcome: OutcomeKind | None,
+    crm_id: str | None,
+    withheld: tuple[str, ...],
+    reason: str,
+    attempts: int,
+) -> Receipt:
+    media = media_digests(change.after)
+    return Receipt(
+        change=change,
+        plan_digest=digest,
+        outcome=outcome,
+        crm_id=crm_id,
+        withheld=withheld,
+        reason=reason,
+        attempts=attempts,
+        email_digest=media.get("email"),
+        phone_digest=media.get("phone"),
+    )
+
+
+def _reject(digest: str, change: Change, result: WriteResult) -> Reject:
+    return Reject(
+        stage="apply",
+        dataset=change.object_kind,
+        key=change.key,
+        reason=result.reason,
+        detail=result.detail,
+        payload=canonical_json(change.after),
+        plan_digest=digest,
+    )

@@ -1,0 +1,10 @@
+"""Plan: what has to change in a CRM so that it holds what it should. Nothing is sent here.
+
+``make_plan`` compares, judges and stores; ``load_plan`` and ``iter_changes`` read it back.
+A full plan is set work over the lake; an incremental one is keyed work on what was just resolved.
+"""
+
+from crm_pipeline.sync.plan.make import make_plan
+from crm_pipeline.sync.plan.stored import find_changes, iter_changes, load_plan
+
+__all__ = ["find_changes", "iter_changes", "load_plan", "make_plan"]

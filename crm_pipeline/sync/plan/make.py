@@ -1,0 +1,136 @@
+"""Make a plan: work it out, judge it, name it by its content, store it."""
+
+import itertools
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from crm_pipeline.core.guards import PlanFigures, judge
+from crm_pipeline.core.policies import PlanPolicy
+from crm_pipeline.core.ports import DestinationSpec
+from crm_pipeline.core.records import CHANGE_KINDS, PlanHeader, Progress
+from crm_pipeline.sync.plan.draft import Draft, digest_of
+from crm_pipeline.sync.plan.full import FullDraft
+from crm_pipeline.sync.plan.keyed import DESIRED_TABLE, keyed_draft
+from crm_pipeline.sync.plan.rows import PLAN_SCHEMA
+from crm_pipeline.sync.plan.stored import has_rows, plan_table
+from crm_pipeline.sync.workspace import Workspace
+
+#: Above this share of new desired rows among the known ones, set work is cheaper than keyed work
+#: (``PERFORMANCE.md``: "switch from keyed to set at a few per cent changed").
+KEYED_SHARE = 0.03
+KEYED_ROWS = 10_000
+
+
+def make_plan(
+    ws: Workspace,
+    organisation: str,
+    spec: DestinationSpec,
+    policy: PlanPolicy,
+    *,
+    is_full: bool,
+) -> PlanHeader:
+    """Work out, judge and store what has to change; return the plan's header.
+
+    ``is_full`` compares everything; otherwise only what was resolved since the last plan that was
+    applied (a first plan is always full). Nothing is sent. The same desired and acknowledged
+    objects give the same digest; a plan that exists already is not stored twice.
+    """
+    object_kind = spec.object_kinds[0]
+    base = ws.ledger.applied.base(organisation, spec.name)
+    known = ws.ledger.applied.count(organisation, spec.name, object_kind)
+    since = ws.ledger.stages.position(organisation, f"plan:{spec.name}")
+    if not ws.lake.exists(organisation, DESIRED_TABLE):
+        draft = _empty_draft()
+        return _stored(ws, organisation, spec, policy, draft, known, base, is_full=is_full)
+    with ws.lake.session() as session:
+        whole = is_full or known == 0 or _is_set_work(ws, organisation, since, known)
+        if whole:
+            maker = FullDraft(ws, session, organisation, spec.name, object_kind, policy)
+            draft = maker.work_out()
+        else:
+            draft = keyed_draft(ws, organisation, spec.name, object_kind, policy, since)
+        return _stored(ws, organisation, spec, policy, draft, known, base, is_full=whole)
+
+
+def _is_set_work(ws: Workspace, organisation: str, since: int, known: int) -> bool:
+    rows = ws.lake.row_count(organisation, DESIRED_TABLE, since_batch=since)
+    return rows > max(KEYED_ROWS, known * KEYED_SHARE)
+
+
+def _empty_draft() -> Draft:
+    return Draft(
+        counts={},
+        field_counts={},
+        reason_counts={},
+        consent_widened=0,
+        desired=0,
+        desired_batch=0,
+        identities=lambda: iter(()),
+        batches=lambda: iter(()),
+    )
+
+
+def _stored(
+    ws: Workspace,
+    organisation: str,
+    spec: DestinationSpec,
+    policy: PlanPolicy,
+    draft: Draft,
+    known: int,
+    base: int,
+    *,
+    is_full: bool,
+) -> PlanHeader:
+    heading = [organisation, spec.name, spec.object_kinds[0], policy.mapping_version]
+    digest = digest_of(heading, draft.identities())
+    calls = sum(draft.counts.get(kind, 0) * spec.calls_for[kind] for kind in CHANGE_KINDS)
+    figures = PlanFigures(
+        creates=draft.counts.get("create", 0),
+        updates=draft.counts.get("update", 0),
+        archives=draft.counts.get("archive", 0),
+        known=known,
+        desired=draft.desired,
+        consent_widened=draft.consent_widened,
+    )
+    header = PlanHeader(
+        digest=digest,
+        organisation=organisation,
+        destination=spec.name,
+        object_kind=spec.object_kinds[0],
+        created_at=ws.clock(),
+        base=base,
+        desired_batch=draft.desired_batch,
+        counts={kind: draft.counts.get(kind, 0) for kind in (*CHANGE_KINDS, "unchanged")},
+        field_counts=draft.field_counts,
+        reason_counts=draft.reason_counts,
+        consent_widened=draft.consent_widened,
+        guards=judge(figures, policy.guards),
+        estimated_calls=calls,
+        estimated_seconds=calls / policy.limits.calls_per_second,
+        mapping_version=policy.mapping_version,
+        is_full=is_full,
+    )
+    if header.size and not has_rows(ws, header):
+        ws.lake.append(organisation, plan_table(spec.name), _numbered(ws, header, draft))
+    ws.ledger.plans.save(header, "guarded" if header.is_guarded else "planned")
+    return header
+
+
+def _numbered(ws: Workspace, header: PlanHeader, draft: Draft) -> pa.RecordBatchReader:
+    """Give the rows the plan's digest and their place in the order."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        place = itertools.count()
+        done = 0
+        for batch in draft.batches():
+            rows = batch.num_rows
+            digests = pa.repeat(pa.scalar(header.digest), rows)
+            seqs = pa.array(list(itertools.islice(place, rows)), pa.int64())
+            arrays = [digests, seqs, *batch.columns]
+            table = pa.Table.from_arrays(arrays, names=PLAN_SCHEMA.names).cast(PLAN_SCHEMA)
+            yield from table.to_batches()
+            done += rows
+            ws.report_progress(Progress(stage="plan", done=done, total=header.size, unit="changes"))
+
+    return pa.RecordBatchReader.from_batches(PLAN_SCHEMA, batches())

@@ -1,0 +1,101 @@
+"""Stored plans: the header in the ledger, the changes in the lake."""
+
+from collections.abc import Collection, Iterator
+
+from crm_pipeline.core.records import Change, PlanHeader
+from crm_pipeline.errors import PlanUnknownError
+from crm_pipeline.sync.plan.rows import to_changes
+from crm_pipeline.sync.workspace import Workspace
+
+#: A digest may be shortened to this many characters when it is typed by a person.
+SHORTEST_DIGEST = 8
+
+
+def plan_table(destination: str) -> str:
+    """Return the name of the lake table that holds a destination's plans."""
+    return f"plan/{destination}"
+
+
+def load_plan(
+    ws: Workspace, organisation: str, destination: str, digest: str | None = None
+) -> PlanHeader:
+    """Return a stored plan, the newest when ``digest`` is None.
+
+    A digest may be shortened to its first eight characters or more.
+    Raises PlanUnknownError when there is none, or when a short digest fits several.
+    """
+    newest = ws.ledger.plans.latest(organisation, destination)
+    if digest is None or (newest and newest.header.digest == digest):
+        if newest is None:
+            raise PlanUnknownError(
+                f"{organisation} has no plan for {destination}.",
+                remedy=f"Make one: `crm-pipeline plan --org {organisation}`.",
+            )
+        return newest.header
+    matches = ws.ledger.plans.find(organisation, destination, digest)
+    if len(matches) != 1 or len(digest) < SHORTEST_DIGEST:
+        raise PlanUnknownError(
+            f"{len(matches)} plans of {organisation} for {destination} begin with {digest!r}.",
+            not_done="Nothing was applied.",
+            remedy=f"List them: `crm-pipeline plan list --org {organisation}`.",
+        )
+    return matches[0].header
+
+
+def iter_changes(
+    ws: Workspace, header: PlanHeader, *, lane: int | None = None, limit: int | None = None
+) -> Iterator[Change]:
+    """Give the changes of a plan in the order in which they are sent."""
+    if not header.size:
+        return
+    where = "plan_digest = ?"
+    parameters: list[object] = [header.digest]
+    if lane is not None:
+        where += " AND lane = ?"
+        parameters.append(lane)
+    reader = ws.lake.scan(
+        header.organisation,
+        plan_table(header.destination),
+        where=where,
+        parameters=parameters,
+    )
+    given = 0
+    for batch in reader:
+        for change in to_changes(batch):
+            if limit is not None and given >= limit:
+                return
+            yield change
+            given += 1
+
+
+def find_changes(
+    ws: Workspace, organisation: str, destination: str, digest: str, keys: Collection[str]
+) -> Iterator[Change]:
+    """Give the changes of a plan that concern ``keys``."""
+    if not keys:
+        return
+    wanted = list(keys)
+    marks = ", ".join("?" for _ in wanted)
+    reader = ws.lake.scan(
+        organisation,
+        plan_table(destination),
+        where=f"plan_digest = ? AND key IN ({marks})",
+        parameters=[digest, *wanted],
+    )
+    for batch in reader:
+        yield from to_changes(batch)
+
+
+def has_rows(ws: Workspace, header: PlanHeader) -> bool:
+    """Whether the changes of exactly this plan are stored already."""
+    table = plan_table(header.destination)
+    if not ws.lake.exists(header.organisation, table):
+        return False
+    reader = ws.lake.scan(
+        header.organisation,
+        table,
+        columns=("seq",),
+        where="plan_digest = ? AND seq = 0",
+        parameters=[header.digest],
+    )
+    return any(batch.num_rows for batch in reader)

@@ -1,0 +1,173 @@
+"""Sync: pull, resolve, plan, guard and apply for one organisation, in this process, now.
+
+Each stage is safe to repeat and each failure is kept apart: a source that does not answer does
+not stop what was landed before from being delivered.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from crm_pipeline.core.records import PlanHeader
+from crm_pipeline.errors import BugError, ConfigurationError, CrmPipelineError
+from crm_pipeline.store.ledger import this_process
+from crm_pipeline.sync.apply import ApplyReport, apply_plan, recover_writes
+from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, SourceBinding
+from crm_pipeline.sync.land import PullReport, pull
+from crm_pipeline.sync.plan import make_plan
+from crm_pipeline.sync.resolve import ResolveReport, resolve_contacts
+from crm_pipeline.sync.workspace import Workspace
+
+
+@dataclass(slots=True, kw_only=True)
+class SyncReport:
+    """What one sync did. ``pulls`` is keyed ``<source>/<dataset>``, the others by destination.
+
+    ``errors`` holds every failure in the order in which it happened; empty means all is well.
+    """
+
+    organisation: str
+    pulls: dict[str, PullReport] = field(default_factory=dict)
+    resolve: ResolveReport | None = None
+    plans: dict[str, PlanHeader] = field(default_factory=dict)
+    applied: dict[str, ApplyReport] = field(default_factory=dict)
+    errors: list[CrmPipelineError] = field(default_factory=list)
+
+    @property
+    def error(self) -> CrmPipelineError | None:
+        """The first failure, or None."""
+        return self.errors[0] if self.errors else None
+
+    @property
+    def changes(self) -> int:
+        """Changes that were planned."""
+        return sum(plan.size for plan in self.plans.values())
+
+
+def sync_organisation(
+    ws: Workspace,
+    organisation: OrganisationBinding,
+    *,
+    sources: Collection[str] | None = None,
+    destinations: Collection[str] | None = None,
+    is_full: bool = False,
+) -> SyncReport:
+    """Bring every destination of one organisation up to date; never raises for a failed stage.
+
+    ``sources`` and ``destinations`` narrow the work; ``is_full`` scans the whole source and
+    compares everything. Another sync of the same organisation in progress is a LeaseHeldError in
+    the report. Success or failure is recorded for ``status``.
+    """
+    report = SyncReport(organisation=organisation.slug)
+    lease_seconds = ws.waits.lease_seconds
+    with _kept(report):
+        _require_active(ws, organisation)
+        with ws.ledger.leases.hold(f"sync:{organisation.slug}", this_process(), lease_seconds):
+            _sync(ws, organisation, report, sources, destinations, is_full=is_full)
+    _record(ws, report)
+    return report
+
+
+def _sync(
+    ws: Workspace,
+    organisation: OrganisationBinding,
+    report: SyncReport,
+    sources: Collection[str] | None,
+    destinations: Collection[str] | None,
+    *,
+    is_full: bool,
+) -> None:
+    for name, source in organisation.sources.items():
+        if sources is None or name in sources:
+            with _kept(report):
+                pull_source(ws, organisation.slug, source, report, is_full=is_full)
+    is_whole = is_full and not report.errors
+    with _kept(report):
+        report.resolve = resolve_contacts(
+            ws, organisation.slug, organisation.resolve, is_full=is_whole
+        )
+    for name, destination in organisation.destinations.items():
+        if destinations is None or name in destinations:
+            with _kept(report):
+                deliver(ws, organisation.slug, destination, report, is_full=is_whole)
+
+
+def pull_source(
+    ws: Workspace, slug: str, source: SourceBinding, report: SyncReport, *, is_full: bool
+) -> None:
+    """Pull every dataset of one source into the lake."""
+    api = source.connect()
+    try:
+        for dataset in source.datasets:
+            report.pulls[f"{source.spec.name}/{dataset}"] = pull(
+                ws,
+                slug,
+                source.spec,
+                api,
+                dataset,
+                mode="sweep" if is_full else "incremental",
+                rules=source.rules,
+            )
+    finally:
+        api.close()
+
+
+def deliver(
+    ws: Workspace,
+    slug: str,
+    destination: DestinationBinding,
+    report: SyncReport,
+    *,
+    is_full: bool,
+) -> None:
+    """Settle what an earlier process left behind, then plan and apply."""
+    name = destination.spec.name
+    api = destination.connect()
+    try:
+        recover_writes(ws, slug, destination, api)
+        header = make_plan(ws, slug, destination.spec, destination.plan, is_full=is_full)
+        report.plans[name] = header
+        report.applied[name] = apply_plan(ws, slug, destination, api, header)
+    finally:
+        api.close()
+
+
+def _require_active(ws: Workspace, organisation: OrganisationBinding) -> None:
+    if organisation.is_paused or ws.ledger.organisations.is_paused(organisation.slug):
+        raise ConfigurationError(
+            f"{organisation.slug} is paused.",
+            not_done="Nothing was pulled or sent.",
+            remedy=f"Resume it: `crm-pipeline orgs resume {organisation.slug}`.",
+        )
+
+
+class _kept:  # noqa: N801  reads as a statement: ``with _kept(report):``
+    """Keeps a stage's failure in the report, so that the next stage still runs."""
+
+    def __init__(self, report: SyncReport) -> None:
+        self._report = report
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, CrmPipelineError):
+            self._report.errors.append(error)
+            return True
+        if isinstance(error, Exception):
+            bug = BugError(
+                f"{self._report.organisation}: an unexpected {type(error).__name__}.",
+                remedy="Report it; `CRM_PIPELINE_DEBUG=1` shows where it came from.",
+            )
+            bug.__cause__ = error
+            self._report.errors.append(bug)
+            return True
+        return False
+
+
+def _record(ws: Workspace, report: SyncReport) -> None:
+    if report.error is None:
+        ws.ledger.organisations.record_success(report.organisation)
+    else:
+        ws.ledger.organisations.record_failure(
+            report.organisation, report.error.code, str(report.error)
+        )

@@ -1,0 +1,267 @@
+"""Verify: read the CRM back and report where it no longer holds what it acknowledged.
+
+Drift is a finding, never an overwrite. One finding is acted on: a person who opted out inside the
+CRM is recorded in the consent log, so that no later plan opens that channel again without a newer
+consent (``MISSION.md``, "must never happen" 2).
+"""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+import pyarrow as pa
+
+from crm_pipeline.core.ports import DestinationApi, visible_fields
+from crm_pipeline.core.records import (
+    AppliedObject,
+    ConsentRecord,
+    Fields,
+    Progress,
+    RemoteObject,
+)
+from crm_pipeline.sync.binding import DestinationBinding
+from crm_pipeline.sync.workspace import Workspace
+
+DRIFT_SCHEMA = pa.schema(
+    [
+        ("verified_at", pa.timestamp("us", tz="UTC")),
+        ("key", pa.string()),
+        ("crm_id", pa.string()),
+        ("kind", pa.string()),
+        ("field", pa.string()),
+        ("wrote", pa.string()),
+        ("wanted", pa.string()),
+        ("found", pa.string()),
+        ("policy", pa.string()),
+    ]
+)
+CHANNELS: Mapping[str, Literal["email", "sms"]] = {"email_opt_out": "email", "sms_opt_out": "sms"}
+#: Findings written and desired objects looked up at a time.
+CHUNK_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftReport:
+    """What a verification found, in objects; ``fields`` counts objects by drifted field."""
+
+    checked: int
+    changed: int
+    missing: int
+    foreign: int
+    opted_out: int
+    fields: Mapping[str, int]
+    seconds: float
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the CRM holds exactly what it acknowledged (foreign objects do not count)."""
+        return self.changed == 0 and self.missing == 0
+
+
+@dataclass(slots=True)
+class _Findings:
+    checked: int = 0
+    rows: list[dict[str, object]] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    fields: Counter[str] = field(default_factory=Counter)
+    refusals: list[ConsentRecord] = field(default_factory=list)
+
+
+def verify(
+    ws: Workspace,
+    organisation: str,
+    binding: DestinationBinding,
+    api: DestinationApi,
+    *,
+    sample: int | None = None,
+    chance: random.Random | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> DriftReport:
+    """Read back every object, or ``sample`` of ours, and replace the drift table.
+
+    A sample finds neither foreign objects nor all that is missing. Raises what the destination
+    raises; then the drift table stays as it was.
+    """
+    started = monotonic()
+    work = _Verification(ws, organisation, binding, api)
+    if sample is None:
+        work.read_all()
+    else:
+        work.read_sample(sample, chance or random.Random())  # noqa: S311  a sample, not a secret
+    work.store()
+    found = work.findings
+    return DriftReport(
+        checked=found.checked,
+        changed=found.kinds["changed"],
+        missing=found.kinds["missing"],
+        foreign=found.kinds["foreign"],
+        opted_out=len({refusal.key for refusal in found.refusals}),
+        fields=dict(found.fields.most_common()),
+        seconds=monotonic() - started,
+    )
+
+
+class _Verification:
+    def __init__(
+        self, ws: Workspace, organisation: str, binding: DestinationBinding, api: DestinationApi
+    ) -> None:
+        self.findings = _Findings()
+        self._ws = ws
+        self._organisation = organisation
+        self._binding = binding
+        self._api = api
+        self._now = ws.clock()
+        self._object_kind = binding.spec.object_kinds[0]
+        self._known = ws.ledger.applied.count(organisation, binding.spec.name, self._object_kind)
+
+    def read_all(self) -> None:
+        """Compare every object of the CRM with what it acknowledged."""
+        seen: set[str] = set()
+        for page in self._api.read_all(self._object_kind):
+            ours = {remote.key: remote for remote in page if remote.key is not None}
+            applied = self._applied(list(ours))
+            seen |= applied.keys()
+            for remote in page:
+                known = applied.get(remote.key) if remote.key is not None else None
+                self._compare(remote, known)
+            self._report()
+        if len(seen) < self._known:
+            self._find_missing(seen)
+
+    def read_sample(self, size: int, chance: random.Random) -> None:
+        """Compare ``size`` of our objects, chosen by chance."""
+        keys = [key for batch in self._keys() for key in batch]
+        chosen = chance.sample(keys, min(size, len(keys)))
+        for start in range(0, len(chosen), CHUNK_ROWS):
+            for known in self._applied(chosen[start : start + CHUNK_ROWS]).values():
+                remote = self._api.find(self._object_kind, known.key)
+                if remote is None:
+                    self._add(known.key, known.crm_id, "missing")
+                else:
+                    self._compare(remote, known)
+                self._report()
+
+    def store(self) -> None:
+        """Record opt-outs, then replace the drift table."""
+        if self.findings.refusals:
+            self._ws.ledger.consents.append(self._organisation, self.findings.refusals)
+        table = f"drift/{self._binding.spec.name}"
+        reader = pa.RecordBatchReader.from_batches(DRIFT_SCHEMA, self._batches())
+        self._ws.lake.replace(self._organisation, table, reader)
+
+    def _compare(self, remote: RemoteObject, known: AppliedObject | None) -> None:
+        self.findings.checked += 1
+        if known is None:
+            self._add(remote.key or "", remote.crm_id, "foreign")
+            return
+        wrote = visible_fields(known.fields, known.withheld)
+        is_same = self._binding.spec.is_same
+        drifted = [
+            name
+            for name, value in wrote.items()
+            if not is_same(name, value, remote.fields.get(name))
+        ]
+        if drifted:
+            self.findings.kinds["changed"] += 1
+        for name in drifted:
+            self._add_field(known, remote, name)
+
+    def _add_field(self, known: AppliedObject, remote: RemoteObject, name: str) -> None:
+        self.findings.fields[name] += 1
+        found = remote.fields.get(name)
+        self._row(known.key, known.crm_id, "changed", name, known.fields[name], found)
+        if name in CHANNELS and found is True:
+            self.findings.refusals.append(
+                ConsentRecord(
+                    key=known.key,
+                    channel=CHANNELS[name],
+                    is_granted=False,
+                    at=self._now,
+                    seen_at=self._now,
+                    origin=self._binding.spec.name,
+                )
+            )
+
+    def _add(self, key: str, crm_id: str, kind: str) -> None:
+        self.findings.kinds[kind] += 1
+        self._row(key, crm_id, kind, "", None, None)
+
+    def _row(
+        self, key: str, crm_id: str, kind: str, name: str, wrote: object, found: object
+    ) -> None:
+        self.findings.rows.append(
+            {
+                "verified_at": self._now,
+                "key": key,
+                "crm_id": crm_id,
+                "kind": kind,
+                "field": name,
+                "wrote": _json(wrote),
+                "wanted": None,
+                "found": _json(found),
+                "policy": self._binding.plan.field_policies.get(name, "always"),
+            }
+        )
+
+    def _find_missing(self, seen: set[str]) -> None:
+        for keys in self._keys():
+            lost = [key for key in keys if key not in seen]
+            for known in self._applied(lost).values():
+                self._add(known.key, known.crm_id, "missing")
+
+    def _keys(self) -> Iterator[list[str]]:
+        stream = self._ws.ledger.applied.stream(
+            self._organisation, self._binding.spec.name, self._object_kind
+        )
+        for batch in stream:
+            yield batch.column("key").to_pylist()
+
+    def _applied(self, keys: Sequence[str]) -> Mapping[str, AppliedObject]:
+        return self._ws.ledger.applied.get_many(
+            self._organisation, self._binding.spec.name, self._object_kind, keys
+        )
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        rows = self.findings.rows
+        for start in range(0, len(rows), CHUNK_ROWS):
+            chunk = rows[start : start + CHUNK_ROWS]
+            wanted = self._wanted(sorted({str(row["key"]) for row in chunk if row["field"]}))
+            for row in chunk:
+                if row["field"]:
+                    row["wanted"] = _json(wanted.get(str(row["key"]), {}).get(str(row["field"])))
+            yield pa.RecordBatch.from_pylist(chunk, schema=DRIFT_SCHEMA)
+
+    def _wanted(self, keys: Sequence[str]) -> Mapping[str, Fields]:
+        """The newest desired objects of some keys: the third side of the comparison."""
+        if not keys or not self._ws.lake.exists(self._organisation, "desired/contacts"):
+            return {}
+        reader = self._ws.lake.scan(
+            self._organisation,
+            "desired/contacts",
+            columns=("key", "fields", "batch"),
+            where=f"key IN ({', '.join('?' for _ in keys)})",
+            parameters=list(keys),
+        )
+        rows = sorted(
+            (row for batch in reader for row in batch.to_pylist()), key=lambda row: row["batch"]
+        )
+        return {row["key"]: msgspec.json.decode(row["fields"]) for row in rows}
+
+    def _report(self) -> None:
+        self._ws.report_progress(
+            Progress(
+                stage="verify",
+                done=self.findings.checked,
+                total=self._known,
+                unit="objects",
+                notes=dict(self.findings.kinds),
+            )
+        )
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

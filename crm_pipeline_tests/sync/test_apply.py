@@ -1,0 +1,193 @@
+"""Apply: every change once, whatever the CRM and the network do."""
+
+import pytest
+
+from crm_pipeline.core.guards import GuardRules
+from crm_pipeline.core.policies import PlanPolicy
+from crm_pipeline.errors import (
+    CredentialsRefusedError,
+    PlanGuardedError,
+    PlanStaleError,
+    TryLaterError,
+)
+from crm_pipeline.sandbox import FaultRule
+from crm_pipeline.sync.apply import approve_plan
+from crm_pipeline_tests.sync.workbench import ORGANISATION, Workbench, contact
+
+TEN = {f"loke:{number}": contact(f"Name {number}") for number in range(10)}
+
+
+def test_the_crm_ends_with_what_is_desired_and_every_change_has_an_outcome(bench: Workbench):
+    report = bench.bring(TEN)
+    assert report.counts == {
+        "applied": 10,
+        "unchanged": 0,
+        "rejected": 0,
+        "withheld": 0,
+        "superseded": 0,
+    }
+    assert {code: row["first_name"] for code, row in bench.remote().items()} == {
+        key: fields["first_name"] for key, fields in TEN.items()
+    }
+
+
+def test_opt_outs_are_sent_on_every_create(bench: Workbench):
+    bench.bring({"loke:1": contact(), "loke:2": contact(email_opt_out=False)})
+    assert bench.remote()["loke:1"]["email_opt_out"] is True
+    assert bench.remote()["loke:2"]["email_opt_out"] is False
+    assert bench.remote()["loke:2"]["sms_opt_out"] is True
+
+
+def test_an_update_sends_one_call_and_nothing_else(bench: Workbench):
+    bench.bring(TEN)
+    bench.forget()
+    bench.bring({"loke:3": contact("Renamed")})
+    assert bench.writes() == (0, 1)
+    assert bench.remote()["loke:3"]["first_name"] == "Renamed"
+
+
+@pytest.mark.parametrize("kind", ["cut_before", "cut_after"])
+def test_a_cut_connection_is_looked_up_and_never_posted_twice(bench: Workbench, kind: str):
+    bench.sandbox.crm_com.faults.add(
+        FaultRule(kind=kind, method="POST", path="/contacts", times=3)  # type: ignore[arg-type]
+    )
+    report = bench.bring(TEN)
+    assert report.counts["applied"] == 10
+    assert len(bench.remote()) == 10
+    posts, _ = bench.writes()
+    assert posts == (13 if kind == "cut_before" else 10)
+
+
+def test_a_429_is_waited_for_and_tried_again(bench: Workbench):
+    bench.sandbox.crm_com.faults.add(
+        FaultRule(kind="status", status=429, method="POST", times=4, retry_after=0)
+    )
+    assert bench.bring(TEN).counts["applied"] == 10
+
+
+def test_an_answer_that_is_not_json_is_looked_up(bench: Workbench):
+    bench.sandbox.crm_com.faults.add(FaultRule(kind="not_json", method="POST", times=2))
+    assert bench.bring(TEN).counts["applied"] == 10
+    assert len(bench.remote()) == 10
+
+
+def test_one_bad_record_never_stops_the_others(bench: Workbench):
+    contacts = {**TEN, "loke:x": contact(**{"custom.not_configured": "1"})}
+    report = bench.bring(contacts)
+    assert (report.counts["applied"], report.counts["rejected"]) == (10, 1)
+    assert list(report.reject_reasons) == ["invalid_value"]
+    (stored,) = bench.ws.ledger.rejects.list(ORGANISATION)
+    assert stored.reject.key == "loke:x"
+
+
+def test_a_refused_key_stops_everything_and_loses_nothing(bench: Workbench):
+    bench.sandbox.crm_com.faults.add(FaultRule(kind="status", status=401, times=None, after=3))
+    bench.want(TEN)
+    header = bench.plan()
+    with pytest.raises(CredentialsRefusedError):
+        bench.apply(header)
+    assert bench.ws.ledger.outbox.unfinished(ORGANISATION, "crm_com") == []
+    bench.sandbox.crm_com.faults.clear()
+    assert bench.apply(header).counts["applied"] == 10
+    assert len(bench.remote()) == 10
+
+
+def test_a_dead_crm_ends_the_run_and_the_next_one_finishes_it(bench: Workbench):
+    bench.sandbox.crm_com.faults.add(FaultRule(kind="cut_before", times=None))
+    bench.want(TEN)
+    header = bench.plan()
+    with pytest.raises(TryLaterError):
+        bench.apply(header)
+    status = bench.ws.ledger.organisations.status(ORGANISATION)
+    assert status.outbox_pending == 10
+    bench.sandbox.crm_com.faults.clear()
+    assert bench.apply(header).counts["applied"] == 10
+    assert len(bench.remote()) == 10
+
+
+def test_an_older_plan_is_stale(bench: Workbench):
+    bench.want(TEN)
+    old = bench.plan()
+    bench.want({"loke:new": contact()})
+    bench.plan()
+    with pytest.raises(PlanStaleError, match="is newer"):
+        bench.apply(old)
+    assert bench.writes() == (0, 0)
+
+
+def test_a_stale_plan_that_was_approved_supersedes_what_has_moved_on(bench: Workbench):
+    bench.bring({"loke:1": contact("One"), "loke:2": contact("Two")})
+    bench.want({"loke:1": contact("Uno"), "loke:2": contact("Due")})
+    old = bench.plan()
+    bench.bring({"loke:1": contact("Eins"), "loke:2": contact("Two")})
+    approve_plan(bench.ws, ORGANISATION, "crm_com", old.digest, by="operator")
+    report = bench.apply(old)
+    assert (report.counts["superseded"], report.counts["applied"]) == (1, 1)
+    assert bench.remote()["loke:1"]["first_name"] == "Eins"
+
+
+def test_a_guarded_plan_waits_for_the_approval_of_its_digest(bench: Workbench):
+    bench.policy = PlanPolicy(guards=GuardRules(max_creates=5), limits=bench.policy.limits)
+    bench.want(TEN)
+    header = bench.plan()
+    with pytest.raises(PlanGuardedError, match="plan approve"):
+        bench.apply(header)
+    assert bench.writes() == (0, 0)
+    approve_plan(bench.ws, ORGANISATION, "crm_com", header.digest[:12], by="operator")
+    assert bench.apply(header).counts["applied"] == 10
+
+
+def test_an_approval_ends(bench: Workbench):
+    bench.policy = PlanPolicy(guards=GuardRules(max_creates=5), limits=bench.policy.limits)
+    bench.want(TEN)
+    header = bench.plan()
+    approve_plan(bench.ws, ORGANISATION, "crm_com", header.digest, by="operator", hours=0)
+    with pytest.raises(PlanGuardedError):
+        bench.apply(header)
+
+
+def test_emails_that_swap_owners_end_right(bench: Workbench):
+    bench.bring(
+        {"loke:1": contact(email="a@example.com"), "loke:2": contact(email="b@example.com")}
+    )
+    bench.bring(
+        {"loke:1": contact(email="b@example.com"), "loke:2": contact(email="a@example.com")}
+    )
+    remote = bench.remote()
+    assert (remote["loke:1"]["email"], remote["loke:2"]["email"]) == (
+        "b@example.com",
+        "a@example.com",
+    )
+    assert bench.plan(is_full=True).size == 0
+
+
+def test_an_email_that_moves_to_another_customer_ends_right(bench: Workbench):
+    bench.bring({"loke:1": contact(), "loke:2": contact(email="a@example.com")})
+    bench.bring({"loke:1": contact(email="a@example.com"), "loke:2": contact()})
+    assert bench.remote()["loke:1"]["email"] == "a@example.com"
+    assert bench.remote()["loke:2"].get("email") is None
+
+
+def test_a_foreign_contact_with_the_same_email_keeps_it(bench: Workbench):
+    bench.sandbox.crm_com.add(
+        "crm_test_acme",
+        [
+            {
+                "type": "PERSON",
+                "person_name": {"first_name": "F", "last_name": "G"},
+                "email_address": "a@example.com",
+            }
+        ],
+    )
+    report = bench.bring({"loke:1": contact(email="a@example.com")})
+    assert report.counts["applied"] == 1
+    assert bench.remote()["loke:1"].get("email") is None
+    assert bench.plan(is_full=True).size == 0
+
+
+def test_a_contact_deleted_in_the_crm_is_rejected_not_recreated(bench: Workbench):
+    bench.bring(TEN)
+    bench.sandbox.crm_com.delete("crm_test_acme", count=10)
+    report = bench.bring({"loke:3": contact("Renamed")})
+    assert report.reject_reasons == {"gone_from_crm": 1}
+    assert bench.remote() == {}
