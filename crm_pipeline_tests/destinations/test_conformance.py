@@ -108,8 +108,17 @@ def test_a_withheld_field_is_never_sent(api: DestinationApi) -> None:
     result = write(api, withheld=("email",))
     assert (result.status, result.withheld) == ("acked", ("email",))
     assert "email" not in found(api).fields
-    result = write(api, kind="update", before=MINA, changed=("email",), withheld=("email",))
+    without = {name: value for name, value in MINA.items() if name != "email"}
+    result = write(api, kind="update", before=without, changed=("email",), withheld=("email",))
     assert (result.status, result.calls, result.reason) == ("acked", 0, "nothing_to_send")
+
+
+def test_a_withheld_medium_that_we_wrote_is_taken_away(api: DestinationApi) -> None:
+    write(api)
+    assert found(api).fields["email"] == MINA["email"]
+    result = write(api, kind="update", before=MINA, changed=("email",), withheld=("email",))
+    assert (result.status, result.withheld) == ("acked", ("email",))
+    assert "email" not in found(api).fields
 
 
 def test_the_same_create_twice_makes_one_contact(api: DestinationApi, sandbox: Sandbox) -> None:

@@ -224,9 +224,15 @@ class ContactWriter:
         withheld: set[str],
         tally: Tally,
     ) -> WriteResult:
-        """PUT the named fields, leaving out media that turn out to be taken."""
+        """PUT the named fields, leaving out media that turn out to be taken.
+
+        A medium that stays behind and that we wrote ourselves before is cleared: it is no longer
+        this person's.
+        """
         for _ in range(_TRIES):
-            body = update_body(_sendable(change, withheld), set(names) - withheld)
+            kept = withheld - _written_by_us(change, withheld)
+            sendable = visible_fields(change.after, sorted(withheld))
+            body = update_body(sendable, set(names) - kept)
             if not body:
                 return _acked(crm_id, change, withheld, reason=NOTHING_TO_SEND)
             answer = self._calls.update(crm_id or change.key, body, tally)
@@ -264,14 +270,10 @@ class ContactWriter:
         return _rejected(INVALID_VALUE, problem.detail)
 
 
-def _sendable(change: Change, withheld: Collection[str]) -> Fields:
-    """Return the fields of ``after`` that may be sent.
-
-    A group travels whole, so a withheld part of one keeps the value that CRM.COM has.
-    """
+def _written_by_us(change: Change, names: Collection[str]) -> set[str]:
+    """Return those of some fields that CRM.COM holds by our own account."""
     before = change.before or {}
-    kept = {name: before[name] for name in withheld if name in before}
-    return {**kept, **visible_fields(change.after, sorted(withheld))}
+    return {name for name in names if before.get(name) is not None}
 
 
 def _id_in(answer: Answer) -> str | None:

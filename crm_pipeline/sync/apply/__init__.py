@@ -88,4 +88,3 @@ def _closed(ws: Workspace, header: PlanHeader, engine: Engine, books: Ledgering)
         seconds=engine.seconds,
         reject_reasons=dict(books.reject_reasons.most_common()),
     )
-

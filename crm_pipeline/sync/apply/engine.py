@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from crm_pipeline.core.ports import DestinationApi
 from crm_pipeline.core.records import Change, PlanHeader, Progress, WriteResult
 from crm_pipeline.errors import ConfigurationError, TryLaterError
-from crm_pipeline.sync.apply.ledgering import Ledgering
-from crm_pipeline.sync.apply.outcomes import is_there, needing_calls
+from crm_pipeline.sync.apply.ledgering import SECOND_CHANCE, Ledgering
+from crm_pipeline.sync.apply.outcomes import is_there, needing_calls, second_chance
 from crm_pipeline.sync.binding import DestinationBinding
 from crm_pipeline.sync.plan import iter_changes
 from crm_pipeline.sync.workspace import Workspace
@@ -72,6 +72,7 @@ class Engine:
         self._chance = chance
         self._limits = binding.plan.limits
         self._places = itertools.count()
+        self._refused: list[Change] = []
         self._waiting: list[_Task] = []
         self._running: dict[Future[WriteResult], _Task] = {}
         self._failures = 0
@@ -79,12 +80,18 @@ class Engine:
         self._not_before = 0.0
 
     def run(self) -> None:
-        """Send every change that has no outcome yet. Opt-outs and freed media go first."""
+        """Send every change that has no outcome yet. Opt-outs and freed media go first.
+
+        A medium that the CRM refused because another contact had it is tried once more at the
+        end: that contact may have been ours, and may have given it up by then.
+        """
         started = self._monotonic()
         with ThreadPoolExecutor(self._limits.concurrency, "apply") as pool:
             try:
                 for lane in LANES:
                     self._run_lane(pool, iter_changes(self._ws, self._header, lane=lane))
+                again, self._refused = self._refused, []
+                self._run_lane(pool, iter(again))
             finally:
                 self._abandon()
                 self.seconds = self._monotonic() - started
@@ -111,7 +118,10 @@ class Engine:
             yield chunk
 
     def _send_new(self, pool: ThreadPoolExecutor, chunk: list[Change]) -> None:
-        fresh = needing_calls(self._ws, self._books, self._header, chunk)
+        is_again = bool(chunk) and chunk[0].reason == SECOND_CHANCE
+        fresh = chunk
+        if not is_again:
+            fresh = needing_calls(self._ws, self._books, self._header, chunk)
         if not fresh:
             return
         self._books.begin(self._digest, fresh)
@@ -175,6 +185,8 @@ class Engine:
         if result.status in ("acked", "rejected"):
             self._failures = 0
             self._books.settle(self._digest, task.change, result, attempts=task.attempt)
+            if second := second_chance(task.change, result):
+                self._refused.append(second)
             return
         self._failures += 1
         self.trouble = result.reason or result.status

@@ -16,6 +16,8 @@ from crm_pipeline.sync.binding import DestinationBinding
 from crm_pipeline.sync.workspace import Workspace
 
 GROUP_ROWS = 200
+#: The reason of a change that only tries again what the CRM refused a moment ago.
+SECOND_CHANCE = "second_chance"
 GROUP_SECONDS = 1.0
 
 
@@ -119,7 +121,8 @@ class Ledgering:
         if not self._receipts:
             self._oldest = self._monotonic()
         self._receipts.append(receipt)
-        self.settled += receipt.outcome is not None
+        is_counted = receipt.outcome is not None and receipt.change.reason != SECOND_CHANCE
+        self.settled += is_counted
 
 
 def _receipt(

@@ -1,6 +1,7 @@
 """What becomes of a change without a call, and whether a change is already in the CRM."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from crm_pipeline.core.ports import DestinationSpec, visible_fields
 from crm_pipeline.core.records import (
@@ -9,8 +10,9 @@ from crm_pipeline.core.records import (
     OutcomeKind,
     PlanHeader,
     RemoteObject,
+    WriteResult,
 )
-from crm_pipeline.sync.apply.ledgering import Ledgering
+from crm_pipeline.sync.apply.ledgering import SECOND_CHANCE, Ledgering
 from crm_pipeline.sync.workspace import Workspace
 
 
@@ -49,6 +51,21 @@ def outcome_without_call(change: Change, applied: AppliedObject | None) -> Outco
     if not change.changed:
         return "withheld" if change.withheld else "unchanged"
     return None
+
+
+def second_chance(change: Change, result: WriteResult) -> Change | None:
+    """Return the change that tries refused media again, or None when none was refused."""
+    refused = tuple(name for name in result.withheld if name not in change.withheld)
+    if result.status != "acked" or not refused or change.reason == SECOND_CHANCE:
+        return None
+    return replace(
+        change,
+        kind="update",
+        crm_id=result.crm_id or change.crm_id,
+        before=visible_fields(change.after, result.withheld),
+        changed=refused,
+        reason=SECOND_CHANCE,
+    )
 
 
 def is_there(spec: DestinationSpec, change: Change, remote: RemoteObject) -> bool:

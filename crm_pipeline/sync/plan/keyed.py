@@ -5,6 +5,7 @@ what the CRM acknowledged and for who else carries the same e-mail or phone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -144,13 +145,7 @@ def _as_desired(other: AppliedObject) -> Desired:
 
 
 def _placed(wanted: Desired, withheld: Sequence[str]) -> Desired:
-    return Desired(
-        key=wanted.key,
-        fields=wanted.fields,
-        fingerprint=wanted.fingerprint,
-        version_at=wanted.version_at,
-        withheld=tuple(withheld),
-    )
+    return replace(wanted, withheld=tuple(withheld))
 
 
 def _identities(rows: Sequence[DraftRow]) -> Iterator[Identity]:

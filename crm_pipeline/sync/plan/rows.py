@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -83,17 +83,12 @@ def update_row(
     """Return the change that brings an acknowledged object to what is desired.
 
     ``kept`` holds the values that a person gave fields in the CRM, by name; ``policies`` say
-    whether we may write over them.
+    whether we may write over them. A protected field stays as it was acknowledged.
     """
-    held_back = protected_fields(desired.fields, kept, policies)
-    withheld = tuple(dict.fromkeys((*desired.withheld, *held_back)))
-    effective = Desired(
-        key=desired.key,
-        fields=desired.fields,
-        fingerprint=desired.fingerprint,
-        version_at=desired.version_at,
-        withheld=withheld,
-    )
+    protected = protected_fields(desired.fields, kept, policies)
+    untouched = {name: applied.fields[name] for name in protected if name in applied.fields}
+    fields = {name: value for name, value in desired.fields.items() if name not in protected}
+    effective = replace(desired, fields={**fields, **untouched})
     return _compared("update", object_kind, effective, applied)
 
 
