@@ -1,0 +1,82 @@
+"""Verify: drift is found and reported, never overwritten; an opt-out is remembered."""
+
+import random
+
+from crm_pipeline.sync.verify import verify
+from crm_pipeline_tests.sync.workbench import KEY, ORGANISATION, Workbench, contact
+
+TEN = {f"loke:{number}": contact(f"Name {number}") for number in range(10)}
+
+
+def change_in_crm(bench: Workbench, code: str, **body: object) -> None:
+    """Change one contact as a person would, in the CRM itself."""
+    bench.sandbox.crm_com.mutate(KEY, ids=[bench.remote()[code]["id"]], fields=body)
+
+
+def drift(bench: Workbench) -> list[tuple[str, str, str]]:
+    reader = bench.ws.lake.scan(ORGANISATION, "drift/crm_com")
+    rows = [row for batch in reader for row in batch.to_pylist()]
+    return sorted((row["kind"], row["key"], row["field"]) for row in rows)
+
+
+def test_a_crm_that_holds_what_it_acknowledged_is_clean(bench: Workbench):
+    bench.bring(TEN)
+    report = bench.verify()
+    assert report.is_clean
+    assert (report.checked, report.foreign) == (10, 0)
+    assert drift(bench) == []
+
+
+def test_a_field_that_a_person_changed_is_reported_and_left_alone(bench: Workbench):
+    bench.bring(TEN)
+    change_in_crm(bench, "loke:3", person_name={"first_name": "Somebody", "last_name": "Else"})
+    bench.forget()
+    report = bench.verify()
+    assert (report.changed, dict(report.fields)) == (1, {"first_name": 1, "last_name": 1})
+    assert drift(bench) == [("changed", "loke:3", "first_name"), ("changed", "loke:3", "last_name")]
+    assert bench.writes() == (0, 0)
+    assert bench.plan(is_full=True).size == 0
+
+
+def test_missing_and_foreign_contacts_are_reported(bench: Workbench):
+    bench.bring(TEN)
+    bench.sandbox.crm_com.delete(KEY, ids=[bench.remote()["loke:4"]["id"]])
+    bench.sandbox.crm_com.seed(KEY, 2)
+    report = bench.verify()
+    assert (report.missing, report.foreign) == (1, 2)
+    assert ("missing", "loke:4", "") in drift(bench)
+
+
+def test_a_sample_looks_at_that_many_of_ours(bench: Workbench):
+    bench.bring(TEN)
+    api = bench.connect()
+    report = verify(bench.ws, ORGANISATION, bench.binding, api, sample=4, chance=random.Random(1))
+    api.close()
+    assert report.checked == 4
+    assert bench.sandbox.crm_com.requests.count("GET") == 4
+
+
+def test_the_next_verification_replaces_the_findings(bench: Workbench):
+    bench.bring(TEN)
+    change_in_crm(bench, "loke:3", person_name={"first_name": "X", "last_name": "Okafor"})
+    bench.verify()
+    change_in_crm(bench, "loke:3", person_name={"first_name": "Name 3", "last_name": "Okafor"})
+    assert bench.verify().is_clean
+    assert drift(bench) == []
+
+
+def test_an_opt_out_in_the_crm_is_recorded_as_a_refusal(bench: Workbench):
+    bench.bring({"loke:1": contact(email_opt_out=False, sms_opt_out=False)})
+    change_in_crm(bench, "loke:1", email_opt_out=True)
+    report = bench.verify()
+    assert report.opted_out == 1
+    (record,) = bench.ws.ledger.consents.of(ORGANISATION, ["loke:1"])["loke:1"]
+    assert (record.channel, record.is_granted, record.origin) == ("email", False, "crm_com")
+
+
+def test_an_update_does_not_bring_a_person_back_who_opted_out_in_the_crm(bench: Workbench):
+    bench.bring({"loke:1": contact(email_opt_out=False)})
+    change_in_crm(bench, "loke:1", email_opt_out=True)
+    bench.bring({"loke:1": contact("Renamed", email_opt_out=False)})
+    assert bench.remote()["loke:1"]["first_name"] == "Renamed"
+    assert bench.remote()["loke:1"]["email_opt_out"] is True
