@@ -5,68 +5,61 @@ Writers take the write lock at once (``BEGIN IMMEDIATE``), so that two of them w
 instead of failing half-way. Driver errors come out as ours, without the values of a statement.
 """
 
-import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from crm_pipeline.errors import ConfigurationError, LedgerDamagedError, TryLaterError
+from crm_pipeline.errors import ConfigurationError
+from crm_pipeline.store.ledger.failures import is_disk_failure, translate
+from crm_pipeline.store.ledger.files import require_file
 
+#: How long a writer waits for another one.
 BUSY_SECONDS = 15
+CONNECT_SECONDS = 10
 #: Values in one ``IN`` list; SQLite allows 32,766 variables a statement.
 KEYS_A_QUERY = 1_000
-_DAMAGED = ("malformed", "not a database", "file is encrypted", "disk image")
+#: A commit must be on the server's disk, whatever the server's default is.
+_DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') = 'off'"
+)
 
 
 class Database:
     """One database with a writer and readers. Thread-safe: threads take turns at writing."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self._url = make_url(url)
-        except exc.ArgumentError as error:
-            raise ConfigurationError(
-                "CRM_PIPELINE_LEDGER_URL is not a database URL.",
-                remedy="Use sqlite:////path/ledger.db or postgresql+psycopg://host/name.",
-            ) from error
-        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        address = _address(url)
+        #: The SQLite file, or None when this is Postgres.
+        self.path = Path(str(address.database)) if _is_sqlite(address) else None
         self._lock = threading.RLock()
-        if self.is_sqlite:
-            _prepare_file(self._url.database)
-        elif self._url.drivername == "postgresql":
-            self._url = self._url.set(drivername="postgresql+psycopg")
-        self.writer = self._engine("BEGIN IMMEDIATE")
-        self.reader = self._engine("BEGIN") if self.is_sqlite else self.writer
+        self._writer, self._reader = _engines(address, self.path)
+        self._driver_errors = (exc.SQLAlchemyError, self._writer.dialect.loaded_dbapi.Error)
 
-    def _engine(self, begin: str) -> Engine:
-        if not self.is_sqlite:
-            return sa.create_engine(self._url, hide_parameters=True, pool_pre_ping=True)
-        engine = sa.create_engine(
-            self._url,
-            hide_parameters=True,
-            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
-        )
-        event.listen(engine, "connect", _prepare_connection)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-        return engine
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite; else it is Postgres."""
+        return self.path is not None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Give a transaction that is durable when the block ends without an error."""
-        with _translated(), self._lock, self.writer.begin() as connection:
+        with self._translated(), self._lock, self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a consistent view."""
-        with _translated(), self.reader.begin() as connection:
+        """Give one consistent view; nothing can be written in it."""
+        with self._translated(), self._reader.begin() as connection:
             yield connection
 
     def upsert(self, table: sa.Table) -> Any:
@@ -75,50 +68,88 @@ class Database:
 
     def close(self) -> None:
         """Give every connection back."""
-        self.writer.dispose()
-        self.reader.dispose()
+        self._writer.dispose()
+        self._reader.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except self._driver_errors as error:
+            if is_disk_failure(error):
+                self.close()
+            raise translate(error) from None
 
 
-def _prepare_file(name: str | None) -> None:
-    if not name or name == ":memory:":
+def _address(url: str) -> URL:
+    """Return the parsed URL; the driver of Postgres may be left out."""
+    try:
+        address = make_url(url)
+    except exc.ArgumentError:
+        raise _not_a_url() from None
+    if address.drivername in ("postgresql", "postgres"):
+        address = address.set(drivername="postgresql+psycopg")
+    if address.drivername == "postgresql+psycopg":
+        return address
+    if not _is_sqlite(address):
+        raise _not_a_url()
+    if address.database in (None, "", ":memory:"):
         raise ConfigurationError(
             "The ledger needs a file or a server; memory does not survive a process.",
-            remedy="Set CRM_PIPELINE_LEDGER_URL to sqlite:////path/ledger.db.",
+            remedy="Set CRM_PIPELINE_LEDGER_URL to sqlite:////path/ledger.sqlite3.",
         )
-    path = Path(name)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    return address
 
 
-def _prepare_connection(connection: Any, _: object) -> None:
-    connection.isolation_level = None
-    cursor = connection.cursor()
+def _not_a_url() -> ConfigurationError:
+    return ConfigurationError(
+        "CRM_PIPELINE_LEDGER_URL is not the URL of a SQLite file or a Postgres database.",
+        remedy="Use sqlite:////path/ledger.sqlite3 or postgresql+psycopg://user@host/name.",
+    )
+
+
+def _is_sqlite(address: URL) -> bool:
+    return address.get_backend_name() == "sqlite"
+
+
+def _engines(address: URL, path: Path | None) -> tuple[Engine, Engine]:
+    """Return a writer and a reader."""
+    if path is None:
+        writer = _postgres_engine(address)
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return writer, writer.execution_options(**options)
+    return _sqlite_engine(path, "BEGIN IMMEDIATE"), _sqlite_engine(path, "BEGIN")
+
+
+def _postgres_engine(address: URL) -> Engine:
+    known = {"connect_timeout": CONNECT_SECONDS} if "connect_timeout" not in address.query else {}
+    engine = sa.create_engine(address, hide_parameters=True, pool_pre_ping=True, connect_args=known)
+    event.listen(engine, "connect", _prepare_postgres)
+    return engine
+
+
+def _sqlite_engine(path: Path, begin: str) -> Engine:
+    # `mode=rw`: opening never makes a file, see `files`.
+    place = f"file:{quote(str(path.absolute()))}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        require_file(path)
+        return sqlite3.connect(
+            place, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+
+    engine = sa.create_engine(f"sqlite:///{path}", creator=connect, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+        connection.execute(f"PRAGMA {pragma}")
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except exc.DBAPIError as error:
-        text = str(error.orig).lower()
-        if any(word in text for word in _DAMAGED):
-            raise LedgerDamagedError(
-                "The ledger's file is damaged.",
-                not_done="Nothing was read from it or written to it.",
-                remedy="Restore it from a backup; it is never replaced by an empty one.",
-            ) from error
-        if "no such table" in text or "does not exist" in text:
-            raise ConfigurationError(
-                "The ledger has no tables yet.", remedy="Run `crm-pipeline ledger migrate`."
-            ) from error
-        if isinstance(error, exc.OperationalError | exc.InterfaceError):
-            raise TryLaterError(
-                f"The ledger's database did not do what was asked ({type(error.orig).__name__}).",
-                not_done="The transaction was not committed.",
-                remedy="Look at its disk and its reach, then run again.",
-            ) from error
-        raise
+def _prepare_postgres(connection: Any, _: object) -> None:
+    connection.execute(_DURABLE)
+    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+    connection.commit()

@@ -1,7 +1,7 @@
 """The ledger's tables. Here: columns and keys. Not here: what they mean (one module a group).
 
-Every key begins with the organisation. Times are integers: microseconds since 1970-01-01 UTC.
-Objects are canonical JSON text. The tables are made by the migrations; a test proves that both
+Keys and indexes begin with the organisation. Times are integers: microseconds since 1970-01-01
+UTC. Objects are canonical JSON text. The tables are made by the migrations; a test proves that both
 agree.
 """
 
@@ -9,22 +9,23 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
-_ORGANISATION = sa.String(40)
-_NAME = sa.String(120)
+#: Not Alembic's default name: Dagster keeps a version of its own in the same Postgres database.
+VERSION_TABLE = "ledger_version"
+
 _TIME = sa.BigInteger
 _ROW = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def _organisation() -> "sa.Column[str]":
-    return sa.Column("organisation", _ORGANISATION, primary_key=True)
+    return sa.Column("organisation", sa.Text, primary_key=True)
 
 
 watermarks = sa.Table(
     "watermarks",
     metadata,
     _organisation(),
-    sa.Column("source", _NAME, primary_key=True),
-    sa.Column("dataset", _NAME, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("dataset", sa.Text, primary_key=True),
     sa.Column("at", _TIME),
     sa.Column("batch", sa.BigInteger, nullable=False),
     sa.Column("rows_known", sa.BigInteger, nullable=False),
@@ -37,40 +38,40 @@ recent = sa.Table(
     "recent",
     metadata,
     _organisation(),
-    sa.Column("source", _NAME, primary_key=True),
-    sa.Column("dataset", _NAME, primary_key=True),
-    sa.Column("id", sa.String(200), primary_key=True),
-    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("dataset", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
 )
 pull_progress = sa.Table(
     "pull_progress",
     metadata,
     _organisation(),
-    sa.Column("source", _NAME, primary_key=True),
-    sa.Column("dataset", _NAME, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("dataset", sa.Text, primary_key=True),
     sa.Column("body", sa.Text, nullable=False),
 )
 positions = sa.Table(
     "positions",
     metadata,
     _organisation(),
-    sa.Column("stage", _NAME, primary_key=True),
+    sa.Column("stage", sa.Text, primary_key=True),
     sa.Column("position", sa.BigInteger, nullable=False),
 )
 applied = sa.Table(
     "applied",
     metadata,
     _organisation(),
-    sa.Column("destination", _NAME, primary_key=True),
-    sa.Column("object_kind", _NAME, primary_key=True),
-    sa.Column("key", sa.String(200), primary_key=True),
-    sa.Column("crm_id", sa.String(200), nullable=False),
-    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("object_kind", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("crm_id", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("fields", sa.Text, nullable=False),
     sa.Column("withheld", sa.Text, nullable=False),
-    sa.Column("email_digest", sa.String(64)),
-    sa.Column("phone_digest", sa.String(64)),
-    sa.Column("plan_digest", sa.String(64), nullable=False),
+    sa.Column("email_digest", sa.Text),
+    sa.Column("phone_digest", sa.Text),
+    sa.Column("plan_digest", sa.Text, nullable=False),
     sa.Column("version_at", _TIME),
     sa.Column("applied_at", _TIME, nullable=False),
     sa.Index("applied_email", "organisation", "destination", "email_digest"),
@@ -80,11 +81,11 @@ plans = sa.Table(
     "plans",
     metadata,
     _organisation(),
-    sa.Column("destination", _NAME, primary_key=True),
-    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
     sa.Column("created_at", _TIME, nullable=False),
-    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
     sa.Column("header", sa.Text, nullable=False),
     sa.Index("plans_newest", "organisation", "destination", "number"),
 )
@@ -92,9 +93,9 @@ approvals = sa.Table(
     "approvals",
     metadata,
     _organisation(),
-    sa.Column("destination", _NAME, primary_key=True),
-    sa.Column("digest", sa.String(64), primary_key=True),
-    sa.Column("approved_by", sa.String(200), nullable=False),
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("approved_by", sa.Text, nullable=False),
     sa.Column("approved_at", _TIME, nullable=False),
     sa.Column("expires_at", _TIME, nullable=False),
 )
@@ -102,31 +103,31 @@ outbox = sa.Table(
     "outbox",
     metadata,
     _organisation(),
-    sa.Column("destination", _NAME, primary_key=True),
-    sa.Column("object_kind", _NAME, primary_key=True),
-    sa.Column("key", sa.String(200), primary_key=True),
-    sa.Column("plan_digest", sa.String(64), nullable=False),
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("object_kind", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("plan_digest", sa.Text, nullable=False),
     sa.Column("seq", sa.BigInteger, nullable=False),
-    sa.Column("kind", sa.String(20), nullable=False),
-    sa.Column("fingerprint", sa.String(64), nullable=False),
-    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("generation", sa.BigInteger, nullable=False),
     sa.Column("intent_at", _TIME, nullable=False),
-    sa.Column("reason", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )
 outcomes = sa.Table(
     "outcomes",
     metadata,
     sa.Column("seq", _ROW, primary_key=True, autoincrement=True),
-    sa.Column("organisation", _ORGANISATION, nullable=False),
-    sa.Column("destination", _NAME, nullable=False),
-    sa.Column("plan_digest", sa.String(64), nullable=False),
-    sa.Column("object_kind", _NAME, nullable=False),
-    sa.Column("key", sa.String(200), nullable=False),
-    sa.Column("kind", sa.String(20), nullable=False),
-    sa.Column("outcome", sa.String(20), nullable=False),
-    sa.Column("reason", sa.String(200), nullable=False),
+    sa.Column("organisation", sa.Text, nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("plan_digest", sa.Text, nullable=False),
+    sa.Column("object_kind", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("settled_at", _TIME, nullable=False),
     sa.Index(
@@ -143,49 +144,49 @@ bases = sa.Table(
     "bases",
     metadata,
     _organisation(),
-    sa.Column("destination", _NAME, primary_key=True),
-    sa.Column("plan_digest", sa.String(64), primary_key=True),
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("plan_digest", sa.Text, primary_key=True),
     sa.Column("seq", sa.BigInteger, nullable=False),
 )
 consents = sa.Table(
     "consents",
     metadata,
     sa.Column("number", _ROW, primary_key=True, autoincrement=True),
-    sa.Column("organisation", _ORGANISATION, nullable=False),
-    sa.Column("key", sa.String(200), nullable=False),
-    sa.Column("channel", sa.String(10), nullable=False),
+    sa.Column("organisation", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
     sa.Column("is_granted", sa.Boolean, nullable=False),
     sa.Column("at", _TIME),
     sa.Column("seen_at", _TIME, nullable=False),
-    sa.Column("origin", _NAME, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
     sa.Index("consents_person", "organisation", "key"),
 )
 rejects = sa.Table(
     "rejects",
     metadata,
     _organisation(),
-    sa.Column("party", _NAME, primary_key=True),
-    sa.Column("stage", sa.String(20), primary_key=True),
-    sa.Column("dataset", _NAME, primary_key=True),
-    sa.Column("key", sa.String(200), primary_key=True),
-    sa.Column("reason", sa.String(200), nullable=False),
+    sa.Column("party", sa.Text, primary_key=True),
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("dataset", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("payload", sa.Text, nullable=False),
-    sa.Column("plan_digest", sa.String(64), nullable=False),
+    sa.Column("plan_digest", sa.Text, nullable=False),
     sa.Column("rejected_at", _TIME, nullable=False),
     sa.Column("times", sa.Integer, nullable=False),
 )
 budgets = sa.Table(
     "budgets",
     metadata,
-    sa.Column("account", sa.String(200), primary_key=True),
+    sa.Column("account", sa.Text, primary_key=True),
     sa.Column("free_at", _TIME, nullable=False),
 )
 leases = sa.Table(
     "leases",
     metadata,
-    sa.Column("name", sa.String(200), primary_key=True),
-    sa.Column("owner", sa.String(300), nullable=False),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
     sa.Column("until", _TIME, nullable=False),
     sa.Column("generation", sa.BigInteger, nullable=False),
 )
@@ -196,7 +197,7 @@ organisations = sa.Table(
     sa.Column("is_paused", sa.Boolean, nullable=False),
     sa.Column("last_success", _TIME),
     sa.Column("failed_at", _TIME),
-    sa.Column("failure_code", sa.String(100)),
+    sa.Column("failure_code", sa.Text),
     sa.Column("failure_message", sa.Text),
     sa.Column("next_batch", sa.BigInteger, nullable=False),
 )

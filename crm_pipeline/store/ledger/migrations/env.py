@@ -2,8 +2,11 @@
 
 from alembic import context
 
-from crm_pipeline.store.ledger.schema import metadata
+from crm_pipeline.store.ledger.schema import VERSION_TABLE, metadata
 
-connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table=VERSION_TABLE,
+)
 context.run_migrations()

@@ -1,0 +1,92 @@
+"""The ledger's SQLite file: made whole or not at all, private, and never taken for another.
+
+A new file gets its header beside its place and is then renamed, so an empty or foreign file in
+that place is always an error: it is reported, never filled (``FAULTS.md`` S03, S11, I16).
+"""
+
+import fcntl
+import os
+import sqlite3
+import stat
+from contextlib import closing, suppress
+from pathlib import Path
+
+from crm_pipeline.errors import ConfigurationError
+from crm_pipeline.store.ledger.failures import damaged, not_migrated, translate
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+#: SQLite's header: its first 16 bytes, and where the number of the owning program is (big-endian).
+_MAGIC = b"SQLite format 3\x00"
+_OWNER = slice(68, 72)
+#: "CRMP". Changing it makes every existing ledger a foreign file.
+_OURS = 0x43524D50
+
+
+def require_file(path: Path) -> None:
+    """Check that a ledger is at ``path``, and make it private. Reads 72 bytes.
+
+    Raises ConfigurationError when there is none or it is not ours to use, LedgerDamagedError when
+    there is something else.
+    """
+    try:
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode):
+            raise damaged("is not a plain file but a folder, a link or a device")
+        with path.open("rb") as file:
+            header = file.read(_OWNER.stop)
+        _tighten(path, mode)
+    except FileNotFoundError:
+        raise not_migrated() from None
+    except OSError as error:
+        raise unusable(error) from error
+    if not header.startswith(_MAGIC):
+        raise damaged("is not a SQLite database: its file is empty, cut short or overwritten")
+    if int.from_bytes(header[_OWNER], "big") != _OURS:
+        raise damaged("is another program's SQLite database")
+
+
+def make_file(path: Path) -> None:
+    """Make an empty ledger at ``path``, unless something is there. Processes take turns."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if not os.path.lexists(path):
+                _make_draft(path).rename(path)
+                os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise unusable(error) from error
+    except sqlite3.Error as error:
+        raise translate(error) from None
+
+
+def unusable(error: OSError) -> ConfigurationError:
+    """Return the error for a place that the system does not let us use."""
+    return ConfigurationError(
+        f"The ledger's file cannot be used ({type(error).__name__}).",
+        not_done="Nothing was read or written.",
+        remedy="Set CRM_PIPELINE_HOME or CRM_PIPELINE_LEDGER_URL to a folder that you own.",
+    )
+
+
+def _make_draft(path: Path) -> Path:
+    """Return a whole SQLite file without tables. The caller holds the folder's lock."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+    with closing(sqlite3.connect(draft)) as connection:
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA application_id={_OURS}")
+    return draft
+
+
+def _tighten(path: Path, mode: int) -> None:
+    if not mode & 0o077:
+        return
+    for ending in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + ending).chmod(FILE_MODE)
