@@ -120,4 +120,5 @@ def summary_row(report: "SyncReport", seconds: float) -> list[object]:
 
 
 def _set_aside_before_plan(report: "SyncReport") -> int:
-    return sum(each.rejects for each in report.pulls.values())
+    resolved = report.resolve.rejected if report.resolve is not None else 0
+    return resolved + sum(each.rejects for each in report.pulls.values())

@@ -34,6 +34,7 @@ _PATTERNS: dict[str, tuple[str, str]] = {
         "An organisation id is 1 to 100 letters, digits, `.`, `_` and `-`.",
         "Copy the id from the source's own pages.",
     ),
+    "currency": ("A currency is three capital letters, such as AUD (ISO 4217).", ""),
     "key_prefix": ("A key prefix is 1 to 20 small letters, digits, `_` and `-`.", ""),
 }
 

@@ -156,6 +156,7 @@ class OrganisationSettings(_Frozen):
     slug: Slug
     name: str = Field(min_length=1, max_length=200)
     paused: bool = False
+    currency: str = Field(default="AUD", pattern="^[A-Z]{3}$")
     sources: dict[VendorName, SourceSettings] = Field(min_length=1)
     destinations: dict[VendorName, DestinationSettings] = Field(min_length=1)
     mapping: dict[str, FieldMapping] = Field(default_factory=dict)

@@ -9,6 +9,14 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from crm_pipeline.core.guards import GuardRules
+from crm_pipeline.core.mapping import (
+    DEFAULT_LOKE_CUSTOMER,
+    FieldMapping,
+    Mapper,
+    MappingContext,
+    MappingInvalidError,
+    override,
+)
 from crm_pipeline.core.policies import PlanPolicy, VerifyPolicy
 from crm_pipeline.core.ports import (
     DestinationApi,
@@ -45,8 +53,20 @@ class Binder:
 
     def check(self, organisation: OrganisationSettings, file: Path) -> list[ConfigProblem]:
         """Return a problem for each name that nothing installed knows."""
-        found = [*self._unknown_sources(organisation), *self._unknown_destinations(organisation)]
-        return [_problem(file, *each) for each in found]
+        unknown = [*self._unknown_sources(organisation), *self._unknown_destinations(organisation)]
+        problems = [
+            _problem(file, location, f"No {what} has this name.", f"Known: {_listed(known)}.")
+            for location, what, known in unknown
+        ]
+        try:
+            rules = resolve_rules(organisation)
+            Mapper(rules.mapping, rules.context)
+        except MappingInvalidError as error:
+            problems += [
+                _problem(file, ("mapping", target), fault, "")
+                for target, fault in error.faults.items()
+            ]
+        return problems
 
     def bind(self, organisation: OrganisationSettings, file: Path) -> OrganisationBinding:
         """Return the organisation, ready for the use cases; no secret is read yet."""
@@ -146,7 +166,7 @@ class Binder:
             plan=PlanPolicy(
                 guards=GuardRules(**destination.guards.model_dump()),
                 limits=limits,
-                mapping_version=mapping_version(organisation),
+                mapping_version=mapping_version(resolve_rules(organisation)),
                 on_missing=destination.on_missing,
                 field_policies=destination.field_policies,
             ),
@@ -174,17 +194,32 @@ def account_name(destination: str, settings: DestinationSettings) -> str:
     return f"{destination}:{hashlib.blake2b(account.encode(), digest_size=8).hexdigest()}"
 
 
-def mapping_version(organisation: OrganisationSettings) -> str:
-    """Return a short name of the mapping: another one after every change to it."""
-    parts = [f"{name}={each.model_dump_json()}" for name, each in organisation.mapping.items()]
-    prefixes = [f"{name}:{each.key_prefix}" for name, each in organisation.sources.items()]
-    text = "\n".join((*sorted(parts), *sorted(prefixes)))
-    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-
 def resolve_rules(organisation: OrganisationSettings) -> ResolveRules:
-    """Return the mapping of an organisation."""
-    return ResolveRules()
+    """Return how an organisation's people become contacts.
+
+    Raises MappingInvalidError with every fault of its mapping, by field.
+    """
+    name, source = next(iter(organisation.sources.items()))
+    changes = {
+        target: FieldMapping(
+            source=each.from_,
+            transform=each.transform,
+            on_invalid=each.on_invalid,
+            placeholder=each.placeholder,
+        )
+        for target, each in organisation.mapping.items()
+    }
+    return ResolveRules(
+        source=name,
+        key_prefix=source.key_prefix,
+        mapping=override(DEFAULT_LOKE_CUSTOMER, changes),
+        context=MappingContext(currency=organisation.currency),
+    )
+
+
+def mapping_version(rules: ResolveRules) -> str:
+    """Return a short name of the mapping: another one after every change to it."""
+    return f"{rules.mapping.version}-{rules.context.currency}-{rules.key_prefix}"
 
 
 def _limits(spec: DestinationSpec, destination: DestinationSettings) -> Limits:
@@ -199,15 +234,14 @@ def _limits(spec: DestinationSpec, destination: DestinationSettings) -> Limits:
     )
 
 
-def _problem(file: Path, location: Location, what: str, known: Collection[str]) -> ConfigProblem:
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _problem(file: Path, location: Location, problem: str, remedy: str) -> ConfigProblem:
     try:
         line = read_document(file).line_of(location)
     except UnreadableError:
         line = 1
-    return ConfigProblem(
-        file=file,
-        line=line,
-        field=".".join(str(part) for part in location),
-        problem=f"No {what} has this name.",
-        remedy=f"Known: {', '.join(sorted(known)) or 'none'}.",
-    )
+    field = ".".join(str(part) for part in location)
+    return ConfigProblem(file=file, line=line, field=field, problem=problem, remedy=remedy)

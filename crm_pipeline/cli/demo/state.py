@@ -20,7 +20,12 @@ MARKER = "crm-pipeline-demo"
 LOKE_PORT, CRM_COM_PORT = 8801, 8802
 SLUGS = ("harbour-coffee", "northside-bakery", "metro-sushi")
 DAGSTER_YAML = "telemetry:\n  enabled: false\n"
-WORKSPACE_YAML = "load_from:\n  - python_module: crm_pipeline.definitions\n"
+WORKSPACE_YAML = """\
+load_from:
+  - python_module:
+      module_name: crm_pipeline.definitions
+      location_name: crm_pipeline
+"""
 #: Not passed on to the demo's children: they would lead out of the demo's own folder.
 NOT_INHERITED = ("CRM_PIPELINE_LEDGER_URL", "CRM_PIPELINE_LAKE_URL")
 
