@@ -115,8 +115,8 @@ class PlanHeader:
     """A plan without its changes: immutable, named by ``digest``.
 
     ``counts`` holds one number for each change kind and for ``unchanged``. ``base`` is the
-    sequence number of the newest receipt that the plan saw and ``desired_batch`` the newest batch
-    of desired objects; neither is part of the digest. The estimate is in calls and seconds.
+    sequence number of the newest receipt that the plan saw, ``desired_batch`` the newest batch of
+    desired objects. The estimate is in calls and seconds.
     """
 
     digest: str

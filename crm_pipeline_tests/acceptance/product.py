@@ -12,7 +12,7 @@ import yaml
 
 from crm_pipeline.sandbox import Sandbox, SandboxOrganisation
 
-COMMAND = (sys.executable, "-m", "crm_pipeline.cli.main")
+COMMAND = (sys.executable, "-m", "crm_pipeline")
 SECONDS = 110
 
 

@@ -80,6 +80,20 @@ def test_one_bad_record_never_stops_the_others(bench: Workbench):
     assert stored.reject.key == "loke:x"
 
 
+def test_a_record_that_goes_through_later_is_no_longer_set_aside(bench: Workbench):
+    bad = contact(**{"custom.not_configured": "1"})
+    bench.bring({"loke:x": bad})
+    bench.sandbox.crm_com.configure_custom_fields(["not_configured"])
+    assert bench.apply(bench.plan(is_full=True)).counts["applied"] == 1
+    assert bench.ws.ledger.rejects.list(ORGANISATION) == []
+
+
+def test_a_name_that_goes_back_and_forth_is_written_each_time(bench: Workbench):
+    for name in ("One", "Two", "One", "Two"):
+        bench.bring({"loke:1": contact(name)})
+        assert bench.remote()["loke:1"]["first_name"] == name
+
+
 def test_a_refused_key_stops_everything_and_loses_nothing(bench: Workbench):
     bench.sandbox.crm_com.faults.add(FaultRule(kind="status", status=401, times=None, after=3))
     bench.want(TEN)

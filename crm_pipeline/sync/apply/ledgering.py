@@ -46,6 +46,12 @@ class Ledgering:
         self._receipts: list[Receipt] = []
         self._rejects: list[Reject] = []
         self._oldest = 0.0
+        self._set_aside = {
+            stored.reject.key
+            for stored in ws.ledger.rejects.list(organisation)
+            if stored.party == self._destination and stored.reject.stage == "apply"
+        }
+        self._cleared: list[str] = []
 
     def renew_lease(self) -> None:
         """Say that this process is still alive and at work."""
@@ -75,6 +81,8 @@ class Ledgering:
         if result.status == "rejected":
             self.reject_reasons[result.reason] += 1
             self._rejects.append(_reject(digest, change, result))
+        elif change.key in self._set_aside:
+            self._cleared.append(change.key)
         outcome: OutcomeKind = "applied" if result.status == "acked" else "rejected"
         withheld = tuple(dict.fromkeys((*change.withheld, *result.withheld)))
         crm_id = result.crm_id or change.crm_id
@@ -109,13 +117,16 @@ class Ledgering:
             self.flush()
 
     def flush(self) -> None:
-        """Write every receipt down, and what was rejected."""
+        """Write every receipt down, what was rejected, and what no longer is."""
         receipts, self._receipts = self._receipts, []
         rejects, self._rejects = self._rejects, []
+        cleared, self._cleared = self._cleared, []
         if rejects:
             self._ledger.rejects.add(self.organisation, self._destination, rejects)
         if receipts:
             self._ledger.outbox.settle(self.organisation, self._destination, receipts, self._lease)
+        if cleared:
+            self._ledger.rejects.clear(self.organisation, self._destination, "apply", cleared)
 
     def _note(self, receipt: Receipt) -> None:
         if not self._receipts:

@@ -34,7 +34,8 @@ def make_plan(
 
     ``is_full`` compares everything; otherwise only what was resolved since the last plan that was
     applied (a first plan is always full). Nothing is sent. The same desired and acknowledged
-    objects give the same digest; a plan that exists already is not stored twice.
+    objects give the same digest; a plan that exists already is not stored twice. The newest
+    receipt counts as an input: the same change, wanted again later, is another plan.
     """
     object_kind = spec.object_kinds[0]
     base = ws.ledger.applied.base(organisation, spec.name)
@@ -82,7 +83,7 @@ def _stored(
     *,
     is_full: bool,
 ) -> PlanHeader:
-    heading = [organisation, spec.name, spec.object_kinds[0], policy.mapping_version]
+    heading = [organisation, spec.name, spec.object_kinds[0], policy.mapping_version, str(base)]
     digest = digest_of(heading, draft.identities())
     calls = sum(draft.counts.get(kind, 0) * spec.calls_for[kind] for kind in CHANGE_KINDS)
     figures = PlanFigures(
