@@ -71,11 +71,13 @@ def next_watermark(
     """Return the watermark that a scan may set when it is complete: None when it may set none.
 
     It is the highest time of the first page; whatever is updated later has a higher one. Times
-    that lie in the future are left out altogether: taking the limit in their place would make the
-    next pull skip what is updated until then.
+    beyond the tolerance are left out, and a time within it counts as the source's now: a
+    watermark ahead of the source's clock would make the next pull skip what is updated until
+    then, while a lower one only reads more again.
     """
     limit = latest_plausible(server_date)
-    return max((time for time in first_page if time is not None and time <= limit), default=None)
+    highest = max((time for time in first_page if time is not None and time <= limit), default=None)
+    return None if highest is None else min(highest, server_date)
 
 
 def is_suspiciously_short(seen: int, known: int, min_share: float) -> bool:

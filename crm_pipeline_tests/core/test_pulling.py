@@ -48,10 +48,14 @@ def test_the_floor_lies_an_overlap_below_the_watermark():
 
 
 def test_a_time_in_the_future_never_becomes_the_watermark():
-    assert next_watermark([at(10**9), at(7), None, at(3)], at(0)) == at(7)
+    assert next_watermark([at(10**9), at(7), None, at(3)], at(9)) == at(7)
     assert next_watermark([at(10**9)], at(0)) is None
     assert next_watermark([None], at(0)) is None
-    assert next_watermark([at(3600), at(1)], at(0)) == at(3600)
+    assert next_watermark([at(3601), at(-5)], at(0)) == at(-5)
+
+
+def test_a_watermark_is_never_ahead_of_the_clock_of_the_source():
+    assert next_watermark([at(3600), at(-5)], at(0)) == at(0)
 
 
 def test_a_scan_is_short_when_it_sees_too_few_of_the_known():

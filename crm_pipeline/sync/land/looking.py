@@ -1,0 +1,67 @@
+"""A cheap look at the first page: is there anything that the last pull has not seen?"""
+
+import datetime as dt
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import pyarrow as pa
+
+from crm_pipeline.core.ports import DecodedPage, SourceApi, SourceSpec
+from crm_pipeline.core.pulling import PullRules, stop_floor
+from crm_pipeline.core.times import parse_times
+from crm_pipeline.sync.land.recent import fresh_mask, is_known, is_stale, marks_of
+from crm_pipeline.sync.land.stamping import stamp
+from crm_pipeline.sync.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeekReport:
+    """What a look at the first page saw; true when there is something to pull.
+
+    ``version`` names what is new: the same sight has the same name.
+    """
+
+    has_news: bool
+    rows: int
+    version: str
+
+    def __bool__(self) -> bool:
+        return self.has_news
+
+
+def peek(
+    ws: Workspace,
+    organisation: str,
+    source: SourceSpec,
+    api: SourceApi,
+    dataset: str,
+    rules: PullRules,
+) -> PeekReport:
+    """Read the first page and say whether a pull would land something. Writes nothing.
+
+    An organisation that was never pulled has news without being asked.
+    """
+    names = organisation, source.name, dataset
+    watermark = ws.ledger.watermarks.get(*names)
+    if watermark is None:
+        return PeekReport(has_news=True, rows=0, version="first")
+    page = api.decode(dataset, api.first_page(dataset))
+    fresh = _fresh_rows(page, stop_floor(watermark.at, rules.overlap))
+    if not fresh.num_rows:
+        is_empty = page.row_count == 0 and watermark.rows_known > 0
+        return PeekReport(has_news=is_empty, rows=0, version="empty" if is_empty else "")
+    known = ws.ledger.watermarks.recent(*names)
+    stamped = stamp([(fresh, "")], origin="pull", landed_at=ws.clock(), session=None)
+    new = sorted(
+        (row_id, mark)
+        for row_id, mark in marks_of(stamped.rows)
+        if not is_known(mark, known.get(row_id)) and not is_stale(mark, known.get(row_id))
+    )
+    digest = blake2b("\n".join("".join(pair) for pair in new).encode(), digest_size=16)
+    return PeekReport(has_news=bool(new), rows=len(new), version=digest.hexdigest() if new else "")
+
+
+def _fresh_rows(page: DecodedPage, floor: dt.datetime | None) -> pa.RecordBatch:
+    """Return a page's rows that are not older than the floor, or that have no time."""
+    times = parse_times(page.rows.column("updated_at")).values
+    return page.rows.filter(fresh_mask(times, floor))

@@ -1,0 +1,166 @@
+"""What one pull did, and the scan that it is about."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from crm_pipeline.core.ports import DatasetSpec, DecodedPage, SourceApi, SourceSpec
+from crm_pipeline.core.pulling import PullRules
+from crm_pipeline.core.records import Progress
+from crm_pipeline.errors import SourceUnstableError
+from crm_pipeline.sync.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullReport:
+    """What one pull did, in counts.
+
+    ``rows_read`` counts rows as they came, repeated ones too; ``rows_landed`` those that were new
+    or changed. ``rows_late`` were found by a sweep although an earlier scan should have had them.
+    ``rows_stale`` were older than what is landed already. ``times_unreadable`` and
+    ``times_in_future`` are rows whose ``updatedAt`` cannot be right.
+    """
+
+    is_sweep: bool
+    is_first: bool
+    pages: int
+    passes: int
+    rows_read: int
+    rows_landed: int
+    rows_late: int
+    rejects: int
+    rows_stale: int
+    times_unreadable: int
+    times_in_future: int
+    watermark_at: dt.datetime | None
+    seconds: float
+
+
+def landed_table(source: str, dataset: str) -> str:
+    """Return the name of the lake table that a dataset lands in."""
+    return f"landed/{source}/{dataset}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """The counts of a pull while it runs."""
+
+    pages: int = 0
+    passes: int = 0
+    rows_read: int = 0
+    rows_landed: int = 0
+    rows_late: int = 0
+    rows_stale: int = 0
+    rejects: int = 0
+    times_unreadable: int = 0
+    times_in_future: int = 0
+
+
+class Scan:
+    """One dataset of one organisation while it is pulled: where it goes and what it came to."""
+
+    def __init__(
+        self,
+        ws: Workspace,
+        organisation: str,
+        source: SourceSpec,
+        api: SourceApi,
+        dataset: str,
+        rules: PullRules,
+    ) -> None:
+        self.ws = ws
+        self.organisation = organisation
+        self.source = source.name
+        self.spec: DatasetSpec = source.datasets[dataset]
+        self.api = api
+        self.rules = rules
+        self.table = landed_table(source.name, dataset)
+        self.started_at = ws.clock()
+        self.tally = Tally()
+        self._page_rows: list[int] = []
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name."""
+        return self.spec.name
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """Organisation, source and dataset: how the ledger names the scan."""
+        return self.organisation, self.source, self.dataset
+
+    def begin_pass(self) -> None:
+        """Count a pass through the list."""
+        self.tally.passes += 1
+        self._page_rows = []
+
+    def take(self, decoded: DecodedPage, *, is_again: bool = False) -> None:
+        """Count a page and set its unusable records aside."""
+        self.tally.pages += 1
+        self.tally.rows_read += decoded.row_count
+        self.tally.rejects += len(decoded.rejects)
+        if not is_again:
+            self._page_rows.append(decoded.row_count)
+        self.ws.ledger.rejects.add(self.organisation, self.source, decoded.rejects)
+        self.ws.report_progress(
+            Progress(stage="pull", done=self.tally.rows_read, total=None, unit="rows")
+        )
+
+    @property
+    def pass_rows(self) -> int:
+        """Rows that this pass has read."""
+        return sum(self._page_rows)
+
+    @property
+    def pass_pages(self) -> int:
+        """Pages that this pass has read."""
+        return len(self._page_rows)
+
+    @property
+    def is_last_page_full(self) -> bool:
+        """Whether the newest page has as many rows as a page that is not the last."""
+        *before, last = self._page_rows
+        return last >= (max(before) if before else self.spec.page_size) > 0
+
+    def land(self, rows: pa.Table) -> int:
+        """Append rows in one commit under a new batch number; return the number (0: no rows)."""
+        if not rows.num_rows:
+            return 0
+        batch = self.ws.ledger.watermarks.next_batch(self.organisation)
+        column = pa.repeat(pa.scalar(batch, pa.int64()), rows.num_rows)
+        place = rows.schema.get_field_index("fingerprint") + 1
+        numbered = rows.add_column(place, pa.field("batch", pa.int64()), column)
+        self.tally.rows_landed += self.ws.lake.append(
+            self.organisation, self.table, numbered.to_reader()
+        )
+        return batch
+
+    def unstable(self, happened: str) -> SourceUnstableError:
+        """Return the error of a scan that cannot be trusted; what was landed stays."""
+        return SourceUnstableError(
+            f"{self.source}/{self.dataset} of {self.organisation}: {happened}",
+            not_done="What was read is kept, nobody was removed, and the watermark was not moved.",
+            remedy="Run again; if it stays, ask the vendor.",
+        )
+
+    def report(
+        self, *, is_sweep: bool, is_first: bool, watermark_at: dt.datetime | None
+    ) -> PullReport:
+        """Return the counts as they are now."""
+        tally = self.tally
+        return PullReport(
+            is_sweep=is_sweep,
+            is_first=is_first,
+            pages=tally.pages,
+            passes=tally.passes,
+            rows_read=tally.rows_read,
+            rows_landed=tally.rows_landed,
+            rows_late=tally.rows_late,
+            rows_stale=tally.rows_stale,
+            rejects=tally.rejects,
+            times_unreadable=tally.times_unreadable,
+            times_in_future=tally.times_in_future,
+            watermark_at=watermark_at,
+            seconds=(self.ws.clock() - self.started_at).total_seconds(),
+        )
