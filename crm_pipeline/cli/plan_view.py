@@ -26,13 +26,11 @@ def show_plan(screen: Screen, header: PlanHeader) -> None:
     screen.table("", ["Kind", "Objects"], [[kind, header.counts.get(kind, 0)] for kind in kinds])
     _show_counts(screen, "Field", "Objects changed", header.field_counts.items())
     _show_counts(screen, "Reason", "Changes", header.reason_counts.items())
-    guards = [
-        [each.guard, "passed" if each.passed else "STOPPED", each.message]
-        for each in header.guards
-        if not each.passed or header.size
-    ]
-    if guards:
-        screen.table("", ["Guard", "Verdict", "Why"], guards)
+    stopped = [[each.guard, each.message] for each in header.guards if not each.passed]
+    if stopped:
+        screen.table("", ["STOPPED by", "Why"], stopped)
+    else:
+        screen.line(f"All {len(header.guards)} guards passed.")
     if header.consent_widened:
         screen.line(f"{header.consent_widened:,} contacts would become mailable.")
     seconds = duration(header.estimated_seconds)

@@ -120,5 +120,5 @@ def summary_row(report: "SyncReport", seconds: float) -> list[object]:
 
 
 def _set_aside_before_plan(report: "SyncReport") -> int:
-    resolved = report.resolve.rejected if report.resolve is not None else 0
+    resolved = report.resolve.rejects if report.resolve is not None else 0
     return resolved + sum(each.rejects for each in report.pulls.values())

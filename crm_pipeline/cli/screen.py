@@ -45,7 +45,9 @@ class Screen:
         """Write a table for a person; numbers to the right, with thousands separators."""
         if self.is_json:
             return
-        table = Table(title=title or None, title_justify="left", title_style="bold")
+        if title:
+            self.line(title, style="bold")
+        table = Table()
         for index, column in enumerate(columns):
             is_number = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
             table.add_column(column, justify="right" if is_number else "left", overflow="fold")

@@ -65,9 +65,10 @@ class Children:
         _stop_groups([child], STOP_SECONDS)
         self.running.remove(child)
 
-    def first_dead(self) -> Child | None:
-        """Return a child that has ended by itself, or None."""
-        return next((each for each in self.running if each.exit_code is not None), None)
+    def first_dead(self, besides: Child | None = None) -> Child | None:
+        """Return a child that has ended by itself, or None; ``besides`` may end."""
+        others = (each for each in self.running if each is not besides)
+        return next((each for each in others if each.exit_code is not None), None)
 
     def stop(self) -> None:
         """Ask every child and its descendants to end, then make them end. Safe to repeat."""
