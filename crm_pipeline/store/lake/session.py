@@ -19,7 +19,7 @@ from crm_pipeline.store.lake.failures import damaged
 
 #: Rows of one batch of a result.
 BATCH_ROWS = 20_000
-DEFAULT_MEMORY = "512MB"
+DEFAULT_MEMORY = "256MB"
 #: How pyarrow, below DuckDB, says that a page is not what was written.
 _BAD_PAGE = "CRC checksum verification failed"
 
@@ -112,7 +112,7 @@ class LakeSession:
                 "temp_directory": str(self._spill / "duckdb"),
             },
         )
-        self._connection.execute("SET temp_file_encryption = true; SET TimeZone = 'UTC'")
+        self._connection.execute("SET TimeZone = 'UTC'")
 
     def __enter__(self) -> Self:
         return self
