@@ -1,0 +1,42 @@
+"""Looking up what one organisation has, and connecting for one stage."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from crm_pipeline.core.ports import DestinationApi
+from crm_pipeline.errors import ConfigurationError
+from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, SourceBinding
+
+
+def source_of(organisation: OrganisationBinding, name: str, dataset: str) -> SourceBinding:
+    """Return a source. Raises ConfigurationError when the organisation does not read it."""
+    binding = organisation.sources.get(name)
+    if binding is None or dataset not in binding.datasets:
+        raise ConfigurationError(
+            f"{organisation.slug} does not read {name}/{dataset}.",
+            not_done="Nothing was pulled.",
+            remedy="Leave it out, or name the dataset in the organisation's file.",
+        )
+    return binding
+
+
+def destination_of(organisation: OrganisationBinding, name: str) -> DestinationBinding:
+    """Return a destination. Raises ConfigurationError when the organisation has none such."""
+    binding = organisation.destinations.get(name)
+    if binding is None:
+        raise ConfigurationError(
+            f"{organisation.slug} has no destination {name}.",
+            not_done="Nothing was planned or sent.",
+            remedy="Leave it out, or add the destination to the organisation's file.",
+        )
+    return binding
+
+
+@contextmanager
+def connected(binding: DestinationBinding) -> Iterator[DestinationApi]:
+    """Connect for one stage and give the connections back."""
+    api = binding.connect()
+    try:
+        yield api
+    finally:
+        api.close()

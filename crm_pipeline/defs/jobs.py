@@ -1,0 +1,67 @@
+"""The jobs. Each runs in one process: a process for each step costs more than the work.
+
+Dagster retries none of them: whether a repeat can help is known one layer down.
+"""
+
+import dagster as dg
+
+from crm_pipeline.defs.operations import approve, clean_runs, pause, read_back
+from crm_pipeline.defs.sweep import sweep
+
+NO_RETRIES = {"dagster/max_retries": "0"}
+
+
+@dg.job(
+    description="Sync a list of organisations, all, or all that failed: pull, resolve, plan,"
+    " guard, apply. Each by itself; red when one failed, naming it.",
+    executor_def=dg.in_process_executor,
+    tags=NO_RETRIES,
+)
+def sweep_job() -> None:
+    """Sync organisations."""
+    sweep()
+
+
+@dg.job(
+    description="Read the CRMs back and report where they no longer hold what they acknowledged.",
+    executor_def=dg.in_process_executor,
+    tags=NO_RETRIES,
+)
+def verify_job() -> None:
+    """Report drift."""
+    read_back()
+
+
+@dg.job(
+    description="Approve one plan that a guard stopped, by its digest. Look at it first:"
+    " the asset `<destination>/plan` shows its figures.",
+    executor_def=dg.in_process_executor,
+    tags=NO_RETRIES,
+)
+def approve_plan_job() -> None:
+    """Approve a plan."""
+    approve()
+
+
+@dg.job(
+    description="Pause organisations, or let them run again. A paused one is left out everywhere.",
+    executor_def=dg.in_process_executor,
+    tags=NO_RETRIES,
+)
+def pause_job() -> None:
+    """Throw the pause switch."""
+    pause()
+
+
+@dg.job(
+    description="Remove old runs and their events. The newest materialisation of every"
+    " organisation, and the run it came from, stay.",
+    executor_def=dg.in_process_executor,
+    tags=NO_RETRIES,
+)
+def retention_job() -> None:
+    """Remove old runs."""
+    clean_runs()
+
+
+JOBS = (sweep_job, verify_job, approve_plan_job, pause_job, retention_job)

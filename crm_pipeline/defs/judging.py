@@ -1,0 +1,165 @@
+"""How the checks judge one organisation: each function says what is wrong with it, or nothing.
+
+Counts and codes only. Not here: the sentence about all of them (``verdicts``), the checks as
+Dagster knows them (``checks``).
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crm_pipeline.core.consent import decide
+from crm_pipeline.core.ports import DestinationSpec
+from crm_pipeline.core.records import Change, PlanHeader
+from crm_pipeline.defs.choosing import active_slugs
+from crm_pipeline.sync.plan import iter_changes
+from crm_pipeline.wiring import Runtime
+
+#: Says what is wrong with one organisation, or None.
+Judge = Callable[[str], str | None]
+
+LONGEST_SILENCE = dt.timedelta(hours=25)
+#: Changes of a plan that are held against the consent log, from the first.
+CHANGES_PROVEN = 20_000
+_CHUNK = 500
+#: The columns that must not name two of our people in one CRM.
+_ONCE = {"crm_id": "CRM contact", "email_digest": "e-mail address", "phone_digest": "phone number"}
+_CHANNELS = (("email_opt_out", "email"), ("sms_opt_out", "sms"))
+
+
+def offenders(runtime: Runtime, judge: Judge) -> tuple[dict[str, str], int]:
+    """Judge every organisation that is neither paused nor broken.
+
+    Returns what is wrong by organisation, and how many were judged.
+    """
+    slugs = active_slugs(runtime)
+    judged = {slug: judge(slug) for slug in slugs}
+    return {slug: why for slug, why in judged.items() if why is not None}, len(slugs)
+
+
+def silence(runtime: Runtime, source: str, dataset: str) -> Judge:
+    """Judge how long ago a dataset was last read to its end."""
+    watermarks = runtime.ledger.watermarks.get_all(source, dataset)
+    now = runtime.clock()
+
+    def judge(slug: str) -> str | None:
+        if source not in runtime.organisations[slug].sources:
+            return None
+        watermark = watermarks.get(slug)
+        if watermark is None:
+            return "Never read to its end."
+        silent = now - watermark.committed_at
+        if silent <= LONGEST_SILENCE:
+            return None
+        return f"Last read to its end {silent // dt.timedelta(hours=1):,} hours ago."
+
+    return judge
+
+
+def guarded(runtime: Runtime, destination: str) -> Judge:
+    """Judge the newest plan against its guards; an approved plan passes."""
+
+    def judge(slug: str) -> str | None:
+        newest = runtime.ledger.plans.latest(slug, destination)
+        if newest is None or newest.status == "applied" or not newest.header.is_guarded:
+            return None
+        if is_approved(runtime, newest.header):
+            return None
+        stopped = [verdict for verdict in newest.header.guards if not verdict.passed]
+        return "; ".join(f"{verdict.guard}: {verdict.message}" for verdict in stopped)
+
+    return judge
+
+
+def is_approved(runtime: Runtime, header: PlanHeader) -> bool:
+    """Whether a person's approval of exactly this plan is in force."""
+    approval = runtime.ledger.plans.approval(header.organisation, header.destination, header.digest)
+    return approval is not None and approval.expires_at > runtime.clock()
+
+
+def balance(runtime: Runtime, destination: str) -> Judge:
+    """Judge whether the newest applied plan has as many outcomes as changes."""
+
+    def judge(slug: str) -> str | None:
+        newest = runtime.ledger.plans.latest(slug, destination)
+        if newest is None or newest.status != "applied":
+            return None
+        digest, size = newest.header.digest, newest.header.size
+        settled = sum(runtime.ledger.outbox.outcomes(slug, destination, digest).values())
+        if settled == size:
+            return None
+        return f"{size:,} changes and {settled:,} outcomes in plan {digest[:12]}."
+
+    return judge
+
+
+def uniqueness(runtime: Runtime, spec: DestinationSpec) -> Judge:
+    """Judge whether two of our people share a contact or a medium in the CRM."""
+
+    def judge(slug: str) -> str | None:
+        held = [
+            batch
+            for kind in spec.object_kinds
+            for batch in runtime.ledger.applied.stream(slug, spec.name, kind)
+        ]
+        doubled = {
+            name: count_doubled(
+                pa.chunked_array([each.column(column) for each in held], pa.string())
+            )
+            for column, name in _ONCE.items()
+        }
+        return "; ".join(f"{n:,} times the same {name}" for name, n in doubled.items() if n) or None
+
+    return judge
+
+
+def count_doubled(values: pa.ChunkedArray) -> int:
+    """Return how many values repeat an earlier one; nulls and empty texts do not count.
+
+    >>> count_doubled(pa.chunked_array([["a", "b", "a", None, None, ""]]))
+    1
+    """
+    present = values.filter(pc.not_equal(values, ""))
+    return len(present) - int(pc.count_distinct(present).as_py())
+
+
+def consent(runtime: Runtime, spec: DestinationSpec) -> Judge:
+    """Judge whether everybody whom the newest plan makes mailable has said yes.
+
+    Reads the consent log again, apart from the code that made the plan.
+    """
+
+    def judge(slug: str) -> str | None:
+        newest = runtime.ledger.plans.latest(slug, spec.name)
+        if newest is None or newest.header.consent_widened == 0:
+            return None
+        unproven = count_unproven(runtime, newest.header)
+        return f"{unproven:,} people without a proof of consent." if unproven else None
+
+    return judge
+
+
+def count_unproven(runtime: Runtime, header: PlanHeader) -> int:
+    """Return how many (person, channel) pairs a plan opens without a consent that is in force."""
+    unproven = 0
+    changes = islice(iter_changes(runtime.workspace, header), CHANGES_PROVEN)
+    opened = ((change.key, channel) for change in changes for channel in channels_opened(change))
+    while part := list(islice(opened, _CHUNK)):
+        known = runtime.ledger.consents.of(header.organisation, {key for key, _ in part})
+        unproven += sum(
+            1
+            for key, channel in part
+            if not decide(each for each in known.get(key, ()) if each.channel == channel)
+        )
+    return unproven
+
+
+def channels_opened(change: Change) -> Iterator[str]:
+    """Give the channels that a change opens: off or unknown before, on afterwards."""
+    for field, channel in _CHANNELS:
+        before = change.before.get(field, True) if change.before is not None else True
+        if before is not False and change.after.get(field) is False:
+            yield channel

@@ -1,0 +1,61 @@
+"""The sensors: partitions kept in step with the organisations' files, and what is new.
+
+Cheap and bounded: first pages only, a window a tick, a time budget, no data in the cursor.
+"""
+
+import dagster as dg
+
+from crm_pipeline.defs.changes import look_for_changes
+from crm_pipeline.defs.choosing import broken_slugs
+from crm_pipeline.defs.failures import dagster_failures
+from crm_pipeline.defs.jobs import sweep_job
+from crm_pipeline.defs.partitions import compare_partitions, organisations
+from crm_pipeline.wiring import Runtime
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Keeps the partitions in step with the organisations' files. A file that cannot"
+    " be read keeps its partition.",
+)
+def organisations_sensor(
+    context: dg.SensorEvaluationContext, runtime: dg.ResourceParam[Runtime]
+) -> dg.SensorResult:
+    """Add new organisations, take away those whose file is gone."""
+    with dagster_failures():
+        difference = compare_partitions(
+            context.instance, usable=runtime.organisations, broken=broken_slugs(runtime)
+        )
+    requests = [
+        build(list(slugs))
+        for build, slugs in (
+            (organisations.build_add_request, difference.added),
+            (organisations.build_delete_request, difference.removed),
+        )
+        if slugs
+    ]
+    return dg.SensorResult(dynamic_partitions_requests=requests)
+
+
+@dg.sensor(
+    job=sweep_job,
+    minimum_interval_seconds=30,
+    description="Looks at the newest first page of each organisation, a window of them a tick,"
+    " and asks for a sweep of those that changed.",
+)
+def changes_sensor(
+    context: dg.SensorEvaluationContext, looking: dg.ResourceParam[Runtime]
+) -> dg.SensorResult:
+    """Ask for work only where something changed."""
+    with dagster_failures():
+        round_ = look_for_changes(context.instance, looking, context.cursor)
+    context.log.info(round_.sentence)
+    return dg.SensorResult(
+        run_requests=round_.requests,
+        cursor=round_.cursor,
+        skip_reason=None if round_.requests else round_.sentence,
+    )
+
+
+SENSORS = (organisations_sensor, changes_sensor)

@@ -1,0 +1,77 @@
+"""Where organisations stand, as the ledger knows it: what failed, what waits, when to try again."""
+
+import datetime as dt
+from collections.abc import Mapping
+
+from crm_pipeline.sources import load_sources
+from crm_pipeline.store.ledger import OrganisationStatus
+from crm_pipeline.wiring import Runtime
+
+#: How long a failed organisation is left alone when a repeat may help by itself, and when a
+#: person has to act first. Who acted starts `sweep_job` with `which: FAILED` and need not wait.
+SHORT_REST = dt.timedelta(minutes=5)
+LONG_REST = dt.timedelta(hours=1)
+#: Codes of failures that pass by themselves.
+PASSING = frozenset({"try_later", "unreachable", "answer_lost", "throttled", "plan_stale"})
+#: Not a failure of the organisation: another process was at work on it.
+BUSY = "lease_held"
+
+Statuses = Mapping[str, OrganisationStatus]
+
+
+def has_failed(status: OrganisationStatus) -> bool:
+    """Whether the newest run of an organisation failed."""
+    return status.failed_at is not None and status.failure_code != BUSY
+
+
+def failed_slugs(runtime: Runtime, slugs: list[str]) -> list[str]:
+    """Return those organisations whose newest run failed, in order."""
+    statuses = runtime.ledger.organisations.status_all(slugs)
+    return [slug for slug in slugs if has_failed(statuses[slug])]
+
+
+def rests(status: OrganisationStatus, now: dt.datetime) -> bool:
+    """Whether an organisation failed so recently that it is left alone for now."""
+    if status.failed_at is None:
+        return False
+    if status.failure_code == BUSY:
+        return False
+    rest = SHORT_REST if status.failure_code in PASSING else LONG_REST
+    return now - status.failed_at < rest
+
+
+def unfinished_version(status: OrganisationStatus) -> str:
+    """Name what an earlier run left to do, or return nothing.
+
+    The time of the failure is part of it, so that each rest that is over asks for one run.
+    """
+    if status.failed_at is None and not status.unknown:
+        return ""
+    failed_at = status.failed_at.isoformat() if status.failed_at else ""
+    return f"unfinished:{failed_at}:{status.unknown}:{status.outbox_pending}"
+
+
+def last_scans(runtime: Runtime, slugs: list[str]) -> dict[str, dt.datetime | None]:
+    """Return when each organisation was last scanned as a whole, or failed at trying.
+
+    The oldest of its datasets counts; None when one was never scanned and nothing failed.
+    """
+    statuses = runtime.ledger.organisations.status_all(slugs)
+    swept = {
+        (source.name, dataset): runtime.ledger.watermarks.get_all(source.name, dataset)
+        for source in load_sources().values()
+        for dataset in source.datasets
+    }
+    found: dict[str, dt.datetime | None] = {}
+    for slug in slugs:
+        marks = [
+            swept[name, dataset].get(slug)
+            for name, source in runtime.organisations[slug].sources.items()
+            for dataset in source.datasets
+        ]
+        times = [mark.swept_at if mark is not None else None for mark in marks]
+        known = [time for time in times if time is not None]
+        oldest = min(known) if known and len(known) == len(times) else None
+        failed = statuses[slug].failed_at if has_failed(statuses[slug]) else None
+        found[slug] = max((time for time in (oldest, failed) if time is not None), default=None)
+    return found

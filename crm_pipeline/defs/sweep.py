@@ -1,0 +1,108 @@
+"""The sweep: many organisations in one process, each by itself.
+
+A process for each organisation every few minutes does not scale; one op that handles a list of
+them does. It calls the same use case as the command line and reports one materialisation for each
+organisation and stage that really changed. Not here: choosing (``choosing``), metadata.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from crm_pipeline.defs.choosing import SweepConfig, choose
+from crm_pipeline.defs.failures import Trouble, dagster_failures, failure_of_many, trouble_of
+from crm_pipeline.defs.metadata import (
+    Metadata,
+    applied_metadata,
+    desired_metadata,
+    landed_metadata,
+    plan_metadata,
+)
+from crm_pipeline.defs.partitions import add_partitions
+from crm_pipeline.errors import ConfigurationError, LeaseHeldError
+from crm_pipeline.sync.run import SyncReport, sync_organisation
+from crm_pipeline.wiring import Runtime
+
+
+@dg.op(
+    out={},
+    description="Pull, resolve, plan, guard and apply for each chosen organisation.",
+    tags={"kind": "sweep"},
+)
+def sweep(
+    context: dg.OpExecutionContext, config: SweepConfig, runtime: dg.ResourceParam[Runtime]
+) -> Iterator[dg.AssetMaterialization]:
+    """Sync each organisation; one that fails does not fail the others; end red naming them."""
+    troubles: list[Trouble] = []
+    with dagster_failures():
+        slugs = choose(runtime, config)
+        add_partitions(context.instance, set(slugs) & set(runtime.organisations))
+        for slug in slugs:
+            report = sync_one(runtime, slug, is_full=config.is_full)
+            context.log.info(sentence(report))
+            yield from materialisations(runtime, report)
+            troubles += troubles_of(report)
+        if troubles:
+            raise failure_of_many(troubles, total=len(slugs))
+
+
+def sync_one(runtime: Runtime, slug: str, *, is_full: bool) -> SyncReport:
+    """Sync one organisation. An organisation that cannot be used is a failure of its own."""
+    try:
+        binding = runtime.organisation(slug)
+    except ConfigurationError as error:
+        return SyncReport(organisation=slug, errors=[error])
+    return sync_organisation(runtime.workspace, binding, is_full=is_full)
+
+
+def troubles_of(report: SyncReport) -> list[Trouble]:
+    """Return why an organisation failed: its first failure.
+
+    An organisation that another run works on right now is passed over: that run reports it.
+    """
+    if report.error is None or is_busy(report):
+        return []
+    return [trouble_of(report.organisation, report.error)]
+
+
+def is_busy(report: SyncReport) -> bool:
+    """Whether another living process syncs this organisation."""
+    return isinstance(report.error, LeaseHeldError)
+
+
+def materialisations(runtime: Runtime, report: SyncReport) -> Iterator[dg.AssetMaterialization]:
+    """Return one event for each stage that changed something, in the order of the stages."""
+    ws, slug = runtime.workspace, report.organisation
+    for table, pulled in report.pulls.items():
+        if pulled.rows_landed or pulled.is_sweep:
+            metadata = landed_metadata(ws, slug, f"landed/{table}", pulled)
+            yield _event(table.split("/"), slug, metadata)
+    if report.resolve is not None and report.resolve.rows:
+        yield _event(["contacts"], slug, desired_metadata(ws, slug, report.resolve))
+    for name, header in report.plans.items():
+        if header.size or header.is_full:
+            yield _event([name, "plan"], slug, plan_metadata(header))
+    for name, applied in report.applied.items():
+        if any(applied.counts.values()):
+            yield _event([name, "applied"], slug, applied_metadata(applied))
+
+
+def _event(key: Sequence[str], slug: str, metadata: Metadata) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(dg.AssetKey(key), partition=slug, metadata=metadata)
+
+
+def sentence(report: SyncReport) -> str:
+    """Return one line about an organisation: counts and codes."""
+    if is_busy(report):
+        return f"{report.organisation}: passed over, another run works on it."
+    landed = sum(pulled.rows_landed for pulled in report.pulls.values())
+    outcomes: Counter[str] = Counter()
+    for applied in report.applied.values():
+        outcomes.update(applied.counts)
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in outcomes.items() if count)
+    ending = f" Failed: {report.error.code}." if report.error is not None else ""
+    return (
+        f"{report.organisation}: {landed:,} rows landed, {report.changes:,} changes planned,"
+        f" {counts or 'nothing to apply'}.{ending}"
+    )

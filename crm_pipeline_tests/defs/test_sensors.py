@@ -1,0 +1,196 @@
+"""Sensors and schedules: cheap, bounded, and asking for work only where something changed."""
+
+import datetime as dt
+import traceback
+
+import dagster as dg
+import pytest
+from dagster import DagsterError
+
+from crm_pipeline.defs.changes import GRACE_SECONDS, LOOK_SECONDS, ORGANISATIONS_PER_SWEEP, WINDOW
+from crm_pipeline.defs.resources import looking_resource, runtime_resource
+from crm_pipeline.defs.schedules import due_for_scan
+from crm_pipeline.sandbox import FaultRule, SandboxOrganisation
+
+
+def tick(world, cursor: str | None = None) -> dg.SensorResult:
+    """Evaluate one tick of the sensor of changes."""
+    return evaluated(world, "changes_sensor", cursor)
+
+
+def evaluated(world, name: str, cursor: str | None = None):
+    """Evaluate one tick with the resources that the code server would give it."""
+    sensor = world.definitions.get_repository_def().get_sensor_def(name)
+    with dg.build_sensor_context(
+        instance=world.instance, cursor=cursor, resources=resources(sensor)
+    ) as context:
+        return sensor.evaluate_tick(context)
+
+
+def resources(instigator) -> dict[str, dg.ResourceDefinition]:
+    every = {"runtime": runtime_resource, "looking": looking_resource}
+    return {name: every[name] for name in instigator.required_resource_keys}
+
+
+def asked_for(data) -> list[str]:
+    return [
+        slug
+        for request in data.run_requests
+        for slug in request.run_config["ops"]["sweep"]["config"]["organisations"]
+    ]
+
+
+def sweep_what_was_asked_for(world, data) -> None:
+    for slug_list in (asked_for(data),):
+        assert world.run_job("sweep_job", "sweep", organisations=slug_list).success
+
+
+def test_organisations_that_were_never_pulled_are_asked_for_without_a_call(world):
+    world.sandbox.loke.requests.clear()
+    assert asked_for(tick(world)) == ["alfa", "bravo", "charlie"]
+    assert world.sandbox.loke.requests.count("GET") == 0
+
+
+def test_only_the_organisation_that_changed_is_asked_for(world):
+    sweep_what_was_asked_for(world, tick(world))
+    quiet = tick(world)
+    assert quiet.run_requests == []
+    world.sandbox.loke.mutate("bravo", count=1)
+    assert asked_for(tick(world)) == ["bravo"]
+
+
+def test_the_same_sight_has_the_same_run_key_and_a_new_one_another(world):
+    sweep_what_was_asked_for(world, tick(world))
+    world.sandbox.loke.mutate("bravo", count=1)
+    first, again = tick(world), tick(world)
+    assert [each.run_key for each in first.run_requests] == [
+        each.run_key for each in again.run_requests
+    ]
+    world.sandbox.loke.mutate("bravo", count=1, seed=8)
+    assert first.run_requests[0].run_key != tick(world).run_requests[0].run_key
+
+
+def test_a_quiet_organisation_costs_one_page_and_starts_no_run(world):
+    sweep_what_was_asked_for(world, tick(world))
+    world.sandbox.loke.requests.clear()
+    data = tick(world)
+    assert data.run_requests == []
+    assert "Looked at 3 of 3 organisations, 0 changed." in (data.skip_message or "")
+    assert world.sandbox.loke.requests.count("GET", "/customers") == 3
+
+
+def test_an_organisation_whose_sweep_waits_is_not_asked_for_again(world):
+    data = tick(world)
+    world.instance.create_run_for_job(
+        job_def=world.definitions.resolve_job_def("sweep_job"),
+        run_config=data.run_requests[0].run_config,
+        status=dg.DagsterRunStatus.QUEUED,
+    )
+    assert tick(world).run_requests == []
+
+
+def test_a_source_that_is_down_costs_one_try_and_names_the_organisation(world):
+    sweep_what_was_asked_for(world, tick(world))
+    world.sandbox.loke.faults.add(
+        FaultRule(kind="status", status=503, organisation="bravo", path="customers", times=None)
+    )
+    world.sandbox.loke.mutate("alfa", count=1)
+    world.sandbox.loke.requests.clear()
+    assert asked_for(tick(world)) == ["alfa"]
+    assert world.sandbox.loke.requests.count("GET", "/customers") == 3
+
+
+def test_a_failed_organisation_rests_and_is_then_asked_for_once_more(world, monkeypatch):
+    world.sandbox.loke.uninstall("bravo")
+    world.run_job("sweep_job", "sweep", which="ALL")
+    assert tick(world).run_requests == []
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=2)
+    monkeypatch.setattr("crm_pipeline.wiring.runtime.utc_now", lambda: later)
+    world.sandbox.loke.install("bravo")
+    assert asked_for(tick(world)) == ["bravo"]
+
+
+def test_a_paused_organisation_is_not_looked_at(world):
+    world.run_job("pause_job", "pause", organisations=["bravo"])
+    assert asked_for(tick(world)) == ["alfa", "charlie"]
+
+
+def test_a_thousand_organisations_take_few_bounded_ticks_and_lists_of_250(make_world):
+    many = tuple(
+        SandboxOrganisation(id=f"01HMANY{number:019d}", name=f"org-{number:04d}")
+        for number in range(1000)
+    )
+    world = make_world(many)
+    assert LOOK_SECONDS + GRACE_SECONDS < 10
+    asked: list[str] = []
+    cursor = None
+    for _ in range(1000 // WINDOW):
+        data = tick(world, cursor)
+        sizes = [
+            len(each.run_config["ops"]["sweep"]["config"]["organisations"])
+            for each in data.run_requests
+        ]
+        assert max(sizes) <= ORGANISATIONS_PER_SWEEP
+        asked += asked_for(data)
+        cursor = data.cursor
+    assert sorted(asked) == [each.slug for each in many]
+    assert cursor == "org-0999"
+
+
+def test_the_partitions_follow_the_organisations_files(world):
+    world.write("delta", "01HSANDB0XDEFS000000000009")
+    world.file_of("alfa").unlink()
+    world.file_of("bravo").write_text("slug: bravo\nsources: 3\n")
+    requests = evaluated(world, "organisations_sensor").dynamic_partitions_requests
+    changes = {type(each).__name__: list(each.partition_keys) for each in requests}
+    assert changes == {
+        "AddDynamicPartitionsRequest": ["delta"],
+        "DeleteDynamicPartitionsRequest": ["alfa"],
+    }
+
+
+def test_partitions_in_step_ask_for_nothing(world):
+    assert not evaluated(world, "organisations_sensor").dynamic_partitions_requests
+
+
+def test_a_tick_that_fails_tells_our_message_only(world, monkeypatch):
+    monkeypatch.setenv("CRM_PIPELINE_OVERLAP_S", "zoe.canary@example.invalid")
+    with pytest.raises(DagsterError) as caught:
+        tick(world)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "CRM_PIPELINE_OVERLAP_S must be a number" in shown
+    assert "canary" not in shown
+
+
+@pytest.fixture
+def runtime(world):
+    with world.runtime() as opened:
+        yield opened
+
+
+def test_a_full_scan_is_due_once_after_each_time_of_the_organisations_own_line(world, runtime):
+    now = dt.datetime.now(dt.UTC)
+    assert set(due_for_scan(runtime, world.instance, now)) == set(world.slugs)
+    world.run_job("sweep_job", "sweep", organisations=["alfa"], is_full=True)
+    assert set(due_for_scan(runtime, world.instance, now)) == {"bravo", "charlie"}
+    tomorrow = now + dt.timedelta(days=1, hours=1)
+    assert "alfa" in due_for_scan(runtime, world.instance, tomorrow)
+
+
+def test_after_a_pause_of_the_daemon_a_missed_full_scan_is_asked_for_once(world, runtime):
+    world.run_job("sweep_job", "sweep", which="ALL", is_full=True)
+    in_a_week = dt.datetime.now(dt.UTC) + dt.timedelta(days=7)
+    due = due_for_scan(runtime, world.instance, in_a_week)
+    assert set(due) == set(world.slugs)
+
+
+def test_the_full_scan_schedule_asks_for_whole_scans(world):
+    schedule = world.definitions.get_repository_def().get_schedule_def("full_scan_schedule")
+    with dg.build_schedule_context(
+        instance=world.instance,
+        scheduled_execution_time=dt.datetime.now(dt.UTC),
+        resources=resources(schedule),
+    ) as context:
+        (request,) = schedule.evaluate_tick(context).run_requests
+    config = request.run_config["ops"]["sweep"]["config"]
+    assert config == {"organisations": ["alfa", "bravo", "charlie"], "is_full": True}

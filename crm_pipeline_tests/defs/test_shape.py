@@ -1,0 +1,136 @@
+"""What Dagster shows: keys, groups, lineage, columns, checks, jobs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "crm_pipeline"
+
+
+@pytest.fixture(scope="module")
+def graph(definitions):
+    return definitions.resolve_asset_graph()
+
+
+def columns_of(graph, *key: str):
+    return graph.get(dg.AssetKey(key)).metadata["dagster/column_lineage"].deps_by_column
+
+
+def test_the_assets_are_named_and_grouped_as_the_architecture_says(graph):
+    groups = {node.key.to_user_string(): node.group_name for node in graph.asset_nodes}
+    assert groups == {
+        "loke/customers": "loke",
+        "contacts": "contacts",
+        "crm_com/plan": "crm_com",
+        "crm_com/applied": "crm_com",
+        "crm_com/drift": "crm_com",
+    }
+
+
+def test_every_asset_is_partitioned_by_organisation_described_owned_and_has_columns(graph):
+    for node in graph.asset_nodes:
+        assert isinstance(node.partitions_def, dg.DynamicPartitionsDefinition)
+        assert node.partitions_def.name == "organisation"
+        assert node.description
+        assert node.owners
+        assert node.kinds
+        assert node.metadata["dagster/column_schema"].columns
+
+
+def test_the_stages_follow_each_other(graph):
+    parents = {
+        node.key.to_user_string(): {key.to_user_string() for key in node.parent_keys}
+        for node in graph.asset_nodes
+    }
+    assert parents == {
+        "loke/customers": set(),
+        "contacts": {"loke/customers"},
+        "crm_com/plan": {"contacts"},
+        "crm_com/applied": {"crm_com/plan"},
+        "crm_com/drift": {"crm_com/applied"},
+    }
+
+
+def test_a_field_of_the_crm_can_be_followed_back_to_the_field_of_loke(graph):
+    column = "phone_number"
+    for key in (("crm_com", "applied"), ("crm_com", "plan"), ("contacts",)):
+        (dep,) = columns_of(graph, *key)[column]
+        column = dep.column_name
+    assert (dep.asset_key.to_user_string(), column) == ("loke/customers", "phone_number")
+    schema = graph.get(dg.AssetKey(["loke", "customers"])).metadata["dagster/column_schema"]
+    (landed,) = [each for each in schema.columns if each.name == column]
+    assert "`phoneNumber`" in landed.description
+
+
+def test_every_field_of_the_crm_has_a_lineage_that_ends_at_a_landed_column(graph):
+    schema = graph.get(dg.AssetKey(["loke", "customers"])).metadata["dagster/column_schema"]
+    landed = {column.name for column in schema.columns}
+    contacts = columns_of(graph, "contacts")
+    for deps in columns_of(graph, "crm_com", "plan").values():
+        for dep in deps:
+            if dep.column_name.startswith("fields."):
+                assert {each.column_name for each in contacts[dep.column_name]} <= landed
+
+
+def test_the_applying_asset_is_built_from_four_ops(definitions):
+    job = definitions.resolve_implicit_global_asset_job_def()
+    ops = {
+        name.split(".")[-1] for name in job.graph.node_dict["crm_com__applied"].definition.node_dict
+    }
+    assert ops == {"load_plans", "check_guards", "send", "record"}
+
+
+def test_there_is_a_check_of_each_kind(graph):
+    checks = {f"{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys}
+    assert checks == {
+        "loke/customers:freshness",
+        "crm_com/plan:guards",
+        "crm_com/plan:consent",
+        "crm_com/applied:balance",
+        "crm_com/applied:uniqueness",
+    }
+
+
+def test_no_two_stages_of_a_backfill_share_a_run(graph):
+    policies = [node.backfill_policy.max_partitions_per_run for node in graph.asset_nodes]
+    assert len(set(policies)) == len(policies)
+    assert all(10 <= most <= 50 for most in policies)
+
+
+def test_every_job_runs_in_one_process_and_is_not_retried_by_dagster(definitions):
+    for job in definitions.get_repository_def().get_all_jobs():
+        assert job.executor_def.name == "in_process", job.name
+        if not job.name.startswith("__"):
+            assert job.tags["dagster/max_retries"] == "0", job.name
+        assert all(
+            node.definition.retry_policy is None
+            for node in job.graph.nodes
+            if hasattr(node.definition, "retry_policy")
+        )
+
+
+def test_no_module_of_defs_postpones_its_annotations():
+    sources = [*PACKAGE.glob("defs/**/*.py"), PACKAGE / "definitions.py"]
+    assert not [path.name for path in sources if "\nfrom __future__" in path.read_text()]
+
+
+def test_the_definitions_load_without_configuration_network_or_state(tmp_path):
+    program = "from crm_pipeline.definitions import defs; defs().get_repository_def()"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "CRM_PIPELINE_TEST": "nonsense",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
