@@ -118,7 +118,9 @@ def named(organisations: Iterable[str]) -> str:
 
 def _sentence(troubles: list[Trouble], total: int) -> str:
     names = named(f"{trouble.organisation} ({trouble.code})" for trouble in troubles)
+    first = troubles[0]
     return (
         f"{len(troubles):,} of {total:,} organisations failed: {names}. The others are done. Run"
-        " `sweep_job` with `which: FAILED`, or re-execute the failed partitions only."
+        " `sweep_job` with `which: FAILED`, or re-execute the failed partitions only. Why, for"
+        f" example {first.organisation}: {first.message}"
     )

@@ -25,8 +25,13 @@ LONGEST_SILENCE = dt.timedelta(hours=25)
 #: Changes of a plan that are held against the consent log, from the first.
 CHANGES_PROVEN = 20_000
 _CHUNK = 500
-#: The columns that must not name two of our people in one CRM.
-_ONCE = {"crm_id": "CRM contact", "email_digest": "e-mail address", "phone_digest": "phone number"}
+#: The columns that must not name two of our people in one CRM, each with the field that stays
+#: behind when the CRM does not hold it.
+_ONCE = (
+    ("crm_id", "CRM contact", ""),
+    ("email_digest", "e-mail address", "email"),
+    ("phone_digest", "phone number", "phone_number"),
+)
 _CHANNELS = (("email_opt_out", "email"), ("sms_opt_out", "sms"))
 
 
@@ -105,15 +110,23 @@ def uniqueness(runtime: Runtime, spec: DestinationSpec) -> Judge:
             for kind in spec.object_kinds
             for batch in runtime.ledger.applied.stream(slug, spec.name, kind)
         ]
-        doubled = {
-            name: count_doubled(
-                pa.chunked_array([each.column(column) for each in held], pa.string())
-            )
-            for column, name in _ONCE.items()
-        }
-        return "; ".join(f"{n:,} times the same {name}" for name, n in doubled.items() if n) or None
+        table = pa.Table.from_batches(held) if held else None
+        found = [
+            f"{count:,} times the same {name}"
+            for column, name, field in _ONCE
+            if table is not None and (count := count_doubled(sent(table, column, field)))
+        ]
+        return "; ".join(found) or None
 
     return judge
+
+
+def sent(table: pa.Table, column: str, field: str) -> pa.ChunkedArray:
+    """Return a column without the rows whose field was withheld from the CRM."""
+    if not field:
+        return table.column(column)
+    is_withheld = pc.match_substring(table.column("withheld"), f'"{field}"')
+    return table.filter(pc.invert(is_withheld)).column(column)
 
 
 def count_doubled(values: pa.ChunkedArray) -> int:

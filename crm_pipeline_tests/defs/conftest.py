@@ -52,8 +52,13 @@ class World:
 
     def writes(self) -> int:
         """Count the writes that the fake CRM has seen."""
-        log = self.sandbox.crm_com.requests
-        return sum(log.count(method, "/contacts") for method in ("POST", "PUT", "PATCH"))
+        log = self.sandbox.crm_com.requests.entries()
+        return sum(each.method != "GET" for each in log)
+
+    def pages(self) -> int:
+        """Count the pages of customers that the fake LOKE was asked for."""
+        log = self.sandbox.loke.requests.entries()
+        return sum(each.method == "GET" and "customers" in each.route for each in log)
 
     def write(self, slug: str, loke_id: str, *, paused: bool = False, **destination: Any) -> None:
         """Write an organisation's file."""

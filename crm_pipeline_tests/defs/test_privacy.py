@@ -21,7 +21,6 @@ CANARY = {
 @pytest.fixture
 def open_instance(tmp_path: Path) -> Callable[[], AbstractContextManager[dg.DagsterInstance]]:
     """Take an instance that keeps everything in files, as a real one does."""
-    (tmp_path / "dagster").mkdir()
     return lambda: dg.DagsterInstance.local_temp(str(tmp_path / "dagster"))
 
 
