@@ -91,7 +91,8 @@ def show_outcomes(screen: "Screen", org: str, destination: str, report: "ApplyRe
     from crm_pipeline.core.render import SHORT_DIGEST, duration
 
     title = f"Plan {report.digest[:SHORT_DIGEST]} of {org} for {destination}"
-    screen.table(title, ["Outcome", "Changes"], [list(each) for each in report.counts.items()])
+    counts = [[kind, count] for kind, count in report.counts.items() if count]
+    screen.table(title, ["Outcome", "Changes"], counts or [["nothing to do", 0]])
     if report.reject_reasons:
         reasons = [list(each) for each in report.reject_reasons.items()]
         screen.table("", ["Rejected because", "Changes"], reasons)

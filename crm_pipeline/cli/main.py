@@ -1,5 +1,6 @@
 """The application: every command by name, and the boundary where errors become exit codes."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -86,4 +87,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit code. The console script's entry."""
     os.umask(0o077)
     given = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(handle_failures(app, given, os.environ))
+    code = handle_failures(app, given, os.environ)
+    # An error's traceback may still hold a DuckDB result; DuckDB writes pages of "leaked instance"
+    # to the terminal when the interpreter ends before it.
+    gc.collect()
+    sys.exit(code)

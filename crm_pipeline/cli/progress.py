@@ -23,7 +23,8 @@ from rich.progress import Progress as Bars
 
 from crm_pipeline.core.records import Progress
 
-LINE_EVERY_SECONDS = 1.0
+#: Plain lines of one stage: the first ones come a second apart, later ones more rarely.
+FIRST_LINES, FIRST_SECONDS, LATER_SECONDS = 10, 1.0, 10.0
 
 
 class ProgressDisplay:
@@ -45,7 +46,7 @@ class ProgressDisplay:
         self._lock = threading.Lock()
         self._subject = ""
         self._tasks: dict[tuple[str, str], TaskID] = {}
-        self._shown_at: dict[tuple[str, str], float] = {}
+        self._shown: dict[tuple[str, str], tuple[int, float]] = {}
         self._bars = self._make_bars() if self._stream.isatty() and not is_quiet else None
 
     def __enter__(self) -> "ProgressDisplay":
@@ -106,9 +107,11 @@ class ProgressDisplay:
         key = (self._subject, progress.stage)
         now = self._monotonic()
         is_last = progress.total is not None and progress.done >= progress.total
-        if not is_last and now - self._shown_at.get(key, -LINE_EVERY_SECONDS) < LINE_EVERY_SECONDS:
+        lines, shown_at = self._shown.get(key, (0, float("-inf")))
+        rest_seconds = FIRST_SECONDS if lines < FIRST_LINES else LATER_SECONDS
+        if not is_last and now - shown_at < rest_seconds:
             return
-        self._shown_at[key] = now
+        self._shown[key] = (lines + 1, now)
         total = "" if progress.total is None else f" of {progress.total:,}"
         self._stream.write(
             f"{_label(self._subject, progress)}: {progress.done:,}{total} {progress.unit}"

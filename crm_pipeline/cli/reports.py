@@ -113,10 +113,17 @@ def summary_row(report: "SyncReport", seconds: float) -> list[object]:
         word,
         sum(each.rows_landed for each in report.pulls.values()),
         report.changes,
-        sum(each.counts.get("applied", 0) for each in report.applied.values()),
+        _applied(report),
         rejected + _set_aside_before_plan(report),
         f"{seconds:.1f}",
     ]
+
+
+def _applied(report: "SyncReport") -> int | None:
+    """Return how many changes were applied; None when an apply ended before it could count."""
+    if any(header.size and name not in report.applied for name, header in report.plans.items()):
+        return None
+    return sum(each.counts.get("applied", 0) for each in report.applied.values())
 
 
 def _set_aside_before_plan(report: "SyncReport") -> int:

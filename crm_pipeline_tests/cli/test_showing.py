@@ -27,6 +27,14 @@ def test_plain_progress_is_at_most_a_line_a_second_and_always_the_last() -> None
     ]
 
 
+def test_a_long_stage_is_told_more_rarely_after_a_while() -> None:
+    stream, clock = io.StringIO(), iter(float(second) for second in range(100))
+    with ProgressDisplay(stream, monotonic=lambda: next(clock)) as display:
+        for done in range(100):
+            report(display, done)
+    assert len(stream.getvalue().splitlines()) == 10 + 9
+
+
 def test_progress_names_notes_and_unknown_totals() -> None:
     stream = io.StringIO()
     with ProgressDisplay(stream) as display:
