@@ -25,7 +25,7 @@ class PullRules:
     clean_sweeps: int = 2
     max_sweeps: int = 4
     min_share: float = 0.8
-    group_pages: int = 64
+    group_pages: int = 32
 
     @property
     def overlap(self) -> dt.timedelta:

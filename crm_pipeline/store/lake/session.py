@@ -129,6 +129,7 @@ class LakeSession:
         """End the session: its tables, results and files are gone."""
         if self._open is not None:
             self._open.close()
+            self._open = None  # result and session hold each other
         self._connection.close()
         self._remove_spill()
 
