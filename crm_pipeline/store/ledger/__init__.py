@@ -4,18 +4,18 @@ Watermarks, applied state, plans, intents and receipts, consents, rejects, budge
 by default, Postgres by URL; one group of tables a module. Not here: rows by the million (``lake``).
 """
 
-from crm_pipeline.core.ports import Clock
 from crm_pipeline.store.ledger.applied import Applied, AppliedMedia
 from crm_pipeline.store.ledger.budgets import Budgets
 from crm_pipeline.store.ledger.consents import Consents
 from crm_pipeline.store.ledger.engine import Database
 from crm_pipeline.store.ledger.leases import Lease, Leases, this_process
-from crm_pipeline.store.ledger.migrating import migrate, require_current
+from crm_pipeline.store.ledger.migrating import check, migrate, require_current
 from crm_pipeline.store.ledger.organisations import Organisations, OrganisationStatus
 from crm_pipeline.store.ledger.outbox import Intent, Outbox, OutboxRow, Receipt
 from crm_pipeline.store.ledger.plans import Approval, Plans, PlanStatus, StoredPlan
 from crm_pipeline.store.ledger.rejects import Rejects, StoredReject
 from crm_pipeline.store.ledger.stages import Stages
+from crm_pipeline.store.ledger.times import Clock
 from crm_pipeline.store.ledger.watermarks import CompleteRead, PullProgress, Watermark, Watermarks
 
 __all__ = [
@@ -41,7 +41,9 @@ class Ledger:
     """The ledger of one installation. Thread-safe; one object a process is enough.
 
     ``url`` is a SQLAlchemy URL: ``sqlite:////path/ledger.db`` or ``postgresql+psycopg://...``.
-    Nothing is created or checked before ``migrate`` or ``require_current``.
+    Nothing is made or opened before the first call; ``migrate`` makes what is missing. Every call
+    raises ConfigurationError when ``migrate`` has to be run, LedgerDamagedError when the ledger is
+    damaged or another program's, TryLaterError when the disk or the server does not do its part.
     """
 
     def __init__(self, url: str, *, clock: Clock) -> None:
@@ -67,6 +69,13 @@ class Ledger:
     def require_current(self) -> None:
         """Raise ConfigurationError when ``migrate`` has to be run first."""
         require_current(self._database)
+
+    def check(self) -> None:
+        """Read the whole ledger for damage; on SQLite about a second a gigabyte.
+
+        Raises LedgerDamagedError at the first fault.
+        """
+        check(self._database)
 
     def close(self) -> None:
         """Give every connection back."""

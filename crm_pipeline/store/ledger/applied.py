@@ -3,28 +3,23 @@
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
-import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from crm_pipeline.core.records import AppliedObject, Fields, FieldValue
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
 from crm_pipeline.store.ledger.schema import applied, bases
+from crm_pipeline.store.ledger.streaming import stream_text
 from crm_pipeline.store.ledger.times import from_micros
 
-STREAM_ROWS = 50_000
-STREAM_SCHEMA = pa.schema(
-    [
-        ("key", pa.string()),
-        ("crm_id", pa.string()),
-        ("fingerprint", pa.string()),
-        ("withheld", pa.string()),
-        ("email_digest", pa.string()),
-        ("phone_digest", pa.string()),
-    ]
-)
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: The columns of ``stream``, all of them strings; ``withheld`` is a JSON list of field names.
+STREAM_COLUMNS = ("key", "crm_id", "fingerprint", "withheld", "email_digest", "phone_digest")
 _fields_decoder = msgspec.json.Decoder(dict[str, FieldValue])
 _names_decoder = msgspec.json.Decoder(tuple[str, ...])
 
@@ -91,27 +86,20 @@ class Applied:
                         )
         return list(found.values())
 
-    def stream(self, organisation: str, destination: str, object_kind: str) -> pa.RecordBatchReader:
-        """Return keys and fingerprints of all objects as Arrow, in bounded memory."""
-        columns = [applied.c[name] for name in STREAM_SCHEMA.names]
-        query = sa.select(*columns).where(_of(organisation, destination, object_kind))
+    def stream(
+        self, organisation: str, destination: str, object_kind: str
+    ) -> "pa.RecordBatchReader":
+        """Return keys, fingerprints and media of all objects as Arrow, in bounded memory.
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            with self._database.read() as connection:
-                rows = connection.execution_options(yield_per=STREAM_ROWS).execute(query)
-                for some in rows.partitions():
-                    yield _batch(some)
-
-        return pa.RecordBatchReader.from_batches(STREAM_SCHEMA, batches())
-
-
-def _batch(rows: "Sequence[Row[tuple[object, ...]]]") -> pa.RecordBatch:
-    columns = zip(*rows, strict=True)
-    arrays = [
-        pa.array(column, type=kind)
-        for column, kind in zip(columns, STREAM_SCHEMA.types, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=STREAM_SCHEMA)
+        The columns are STREAM_COLUMNS. The reader holds a connection until it is read to its end
+        or closed, and sees the state of the moment in which its first batch is read.
+        """
+        columns = [applied.c[name] for name in STREAM_COLUMNS]
+        return stream_text(
+            self._database,
+            sa.select(*columns).where(_of(organisation, destination, object_kind)),
+            STREAM_COLUMNS,
+        )
 
 
 def _chunks(values: Collection[str]) -> Iterator[list[str]]:

@@ -10,9 +10,6 @@ from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
 from crm_pipeline.store.ledger.schema import consents
 from crm_pipeline.store.ledger.times import from_micros, to_micros
 
-#: Records in one insert.
-CHUNK_ROWS = 20_000
-
 
 class Consents:
     """Appends answers and reads a person's answers back."""
@@ -22,21 +19,21 @@ class Consents:
 
     def append(self, organisation: str, records: Sequence[ConsentRecord]) -> None:
         """Add answers in one transaction. Nothing is ever changed or removed."""
+        rows = (
+            (
+                organisation,
+                record.key,
+                record.channel,
+                record.is_granted,
+                to_micros(record.at),
+                to_micros(record.seen_at),
+                record.origin,
+            )
+            for record in records
+        )
+        names = ("organisation", "key", "channel", "is_granted", "at", "seen_at", "origin")
         with self._database.write() as connection:
-            for start in range(0, len(records), CHUNK_ROWS):
-                rows = [
-                    {
-                        "organisation": organisation,
-                        "key": record.key,
-                        "channel": record.channel,
-                        "is_granted": record.is_granted,
-                        "at": to_micros(record.at),
-                        "seen_at": to_micros(record.seen_at),
-                        "origin": record.origin,
-                    }
-                    for record in records[start : start + CHUNK_ROWS]
-                ]
-                connection.execute(sa.insert(consents), rows)
+            self._database.insert_all(connection, consents, names, rows)
 
     def of(self, organisation: str, keys: Collection[str]) -> Mapping[str, list[ConsentRecord]]:
         """Return all answers of some people by key, in the order in which they were recorded."""

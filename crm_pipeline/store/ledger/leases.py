@@ -1,61 +1,76 @@
 """Leases: who does a piece of work right now.
 
-A lease ends by itself. One whose owner was a process of this host that is dead is taken over at
-once. Every take-over raises the generation, and a worker of an older generation can write nothing
-more (``FAULTS.md`` D22, O05).
+A lease is renewed by a thread of its holder and ends by itself when the holder stops. One whose
+owner was a process of this host that is dead is taken over at once. Every take-over raises the
+generation, and a worker of an older generation can write nothing more (``FAULTS.md`` D22, O05).
 """
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from crm_pipeline.core.ports import Clock
-from crm_pipeline.errors import LeaseHeldError
+from crm_pipeline.errors import LeaseHeldError, TryLaterError
 from crm_pipeline.store.ledger.engine import Database
 from crm_pipeline.store.ledger.schema import leases
-from crm_pipeline.store.ledger.times import to_micros
+from crm_pipeline.store.ledger.times import Clock, to_micros
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-#: Field of ``/proc/<pid>/stat`` after the command: when the process started, in clock ticks.
-_START_TICKS = 19
+_PROCESSES = Path("/proc/self/ns/pid")
+#: Fields of ``/proc/<pid>/stat`` after the command: the state, and the start in clock ticks.
+_STATE, _START_TICKS = 0, 19
+_ENDED = ("Z", "X")
+#: A holder renews this many times while its lease lasts.
+_RENEWALS = 3
 
 
 def this_process() -> str:
-    """Return a label of this process that no later process can have: host, boot, pid, start."""
+    """Return a label of this process that no later process can have.
+
+    It holds the host, its boot, the container (PID namespace), the PID and the start time.
+    """
     pid = os.getpid()
-    return f"{_this_boot()}|{pid}|{_started(pid)}"
-
-
-def _this_boot() -> str:
-    boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
-    return f"{socket.gethostname()}|{boot}"
-
-
-def _started(pid: int) -> str:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    return stat.rpartition(")")[2].split()[_START_TICKS]
+    return "|".join((*_this_host(), str(pid), _started(pid)))
 
 
 def is_dead(owner: str) -> bool:
     """Whether the process with this label surely runs no more.
 
-    False for a process of another host: only time can tell.
+    False for a process of another host or container: only time can tell.
     """
-    boot, _, process = owner.rpartition("|")[0].rpartition("|")
-    started = owner.rpartition("|")[2]
-    host = socket.gethostname()
-    if not boot.startswith(f"{host}|") or not process.isdigit():
+    host, boot, container, pid, started = (owner.split("|") + [""] * 5)[:5]
+    this_host, this_boot, this_container = _this_host()
+    if host != this_host or not pid.isdigit() or not (boot and this_boot):
         return False
-    return boot != _this_boot() or _started(int(process)) != started
+    if boot != this_boot:
+        return True
+    return container == this_container and _started(int(pid)) != started
+
+
+def _this_host() -> tuple[str, str, str]:
+    """Return the host's name, its boot and our PID namespace; empty where the system has none."""
+    boot = container = ""
+    with suppress(OSError):
+        boot = _BOOT_ID.read_text().strip()
+    with suppress(OSError):
+        container = str(_PROCESSES.readlink())
+    return socket.gethostname(), boot, container
+
+
+def _started(pid: int) -> str:
+    """Return when a process started, in ticks after boot; empty when it runs no more."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[_STATE] in _ENDED else fields[_START_TICKS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +96,32 @@ class Leases:
 
     @contextmanager
     def hold(self, name: str, owner: str, seconds: float) -> Iterator[Lease]:
-        """Hold a lease for the block. Raises LeaseHeldError while a living owner holds it."""
+        """Hold a lease for the block; it lasts ``seconds`` longer than the process runs.
+
+        Raises LeaseHeldError while a living owner holds it.
+        """
         lease = self._take(name, owner, seconds)
+        ended = threading.Event()
+        keeper = threading.Thread(
+            target=self._keep, args=(lease, seconds, ended), name=f"lease {name}", daemon=True
+        )
+        keeper.start()
         try:
             yield lease
         finally:
-            self._give_back(lease)
+            ended.set()
+            keeper.join()
+            with suppress(TryLaterError):  # it ends by itself; the block's own error goes on
+                self._give_back(lease)
+
+    def _keep(self, lease: Lease, seconds: float, ended: threading.Event) -> None:
+        while not ended.wait(seconds / _RENEWALS):
+            try:
+                self.extend(lease, seconds)
+            except LeaseHeldError:
+                return  # whoever writes next in the block is told
+            except TryLaterError:
+                continue  # two more tries before it ends
 
     def extend(self, lease: Lease, seconds: float) -> None:
         """Hold a lease for ``seconds`` from now. Raises LeaseHeldError when it was lost."""
@@ -103,14 +138,11 @@ class Leases:
     def _take(self, name: str, owner: str, seconds: float) -> Lease:
         now = self._clock()
         until = to_micros(now + timedelta(seconds=seconds))
+        new = self._database.upsert(leases).values(name=name, owner="", until=0, generation=0)
         query = sa.select(leases).where(leases.c.name == name).with_for_update()
         with self._database.write() as connection:
-            row = connection.execute(query).one_or_none()
-            if row is None:
-                connection.execute(
-                    sa.insert(leases).values(name=name, owner=owner, until=until, generation=1)
-                )
-                return Lease(name, 1, self, seconds)
+            connection.execute(new.on_conflict_do_nothing())
+            row = connection.execute(query).one()
             if row.owner and row.until > to_micros(now) and not is_dead(row.owner):
                 raise _held(name)
             generation = row.generation + 1
@@ -129,6 +161,19 @@ class Leases:
         )
         with self._database.write() as connection:
             connection.execute(statement)
+
+
+def require(connection: sa.Connection, lease: Lease) -> None:
+    """Raise LeaseHeldError when a lease was taken over; keep it until the transaction ends."""
+    query = (
+        sa.select(leases.c.generation).where(leases.c.name == lease.name).with_for_update(read=True)
+    )
+    if connection.execute(query).scalar_one_or_none() != lease.generation:
+        raise LeaseHeldError(
+            f"The lease {lease.name} was taken over by another process.",
+            not_done="This process wrote nothing more.",
+            remedy="Nothing to do: the other process goes on.",
+        )
 
 
 def _held(name: str) -> LeaseHeldError:

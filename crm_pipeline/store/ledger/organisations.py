@@ -4,17 +4,12 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-import msgspec
 import sqlalchemy as sa
 
-from crm_pipeline.core.ports import Clock
-from crm_pipeline.core.records import PlanHeader
-from crm_pipeline.store.ledger.engine import Database
-from crm_pipeline.store.ledger.schema import organisations, outbox, outcomes, plans, rejects
-from crm_pipeline.store.ledger.schema import watermarks as watermark_table
-from crm_pipeline.store.ledger.times import from_micros, to_micros
-
-_SIZE_KINDS = ("planned", "guarded", "applying", "partly")
+from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
+from crm_pipeline.store.ledger.plans import OPEN_STATES
+from crm_pipeline.store.ledger.schema import organisations, outbox, plans, rejects, watermarks
+from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +82,20 @@ class Organisations:
 
     def status_all(self, slugs: Collection[str]) -> Mapping[str, OrganisationStatus]:
         """Return the states of many organisations in a fixed number of queries."""
+
+        def of(table: sa.Table) -> "sa.ColumnElement[bool]":
+            return table.c.organisation.in_(slugs) if len(slugs) <= KEYS_A_QUERY else sa.true()
+
         with self._database.read() as connection:
-            known = {row.organisation: row for row in connection.execute(sa.select(organisations))}
-            rejected = _counts(connection, rejects, sa.true())
-            unknown = _counts(connection, outbox, sa.true())
+            query = sa.select(organisations).where(of(organisations))
+            known = {row.organisation: row for row in connection.execute(query)}
+            rejected = _counts(connection, rejects, of(rejects))
+            unknown = _counts(connection, outbox, of(outbox))
             marks: dict[str, dict[str, dt.datetime | None]] = {}
-            for mark in connection.execute(sa.select(watermark_table)):
+            for mark in connection.execute(sa.select(watermarks).where(of(watermarks))):
                 name = f"{mark.source}/{mark.dataset}"
                 marks.setdefault(mark.organisation, {})[name] = from_micros(mark.at)
-            pending = _pending(connection)
+            pending = _pending(connection, of(plans))
         now = to_micros(self._clock())
         states = {}
         for slug in slugs:
@@ -136,27 +136,17 @@ def _counts(
     return {organisation: int(count) for organisation, count in connection.execute(query)}
 
 
-def _pending(connection: sa.Connection) -> dict[str, tuple[int, int | None]]:
-    """Open changes and the creation time of the oldest open plan, by organisation."""
-    settled = (
-        sa.select(sa.func.count())
-        .where(
-            outcomes.c.organisation == plans.c.organisation,
-            outcomes.c.destination == plans.c.destination,
-            outcomes.c.plan_digest == plans.c.digest,
+def _pending(
+    connection: sa.Connection, where: "sa.ColumnElement[bool]"
+) -> dict[str, tuple[int, int]]:
+    """Open changes and the creation time of the oldest plan that has some, by organisation."""
+    query = (
+        sa.select(
+            plans.c.organisation,
+            sa.func.sum(plans.c.size - plans.c.settled),
+            sa.func.min(plans.c.created_at),
         )
-        .scalar_subquery()
+        .where(where, plans.c.status.in_(OPEN_STATES), plans.c.size > plans.c.settled)
+        .group_by(plans.c.organisation)
     )
-    query = sa.select(
-        plans.c.organisation, plans.c.header, plans.c.created_at, settled.label("settled")
-    ).where(plans.c.status.in_(_SIZE_KINDS))
-    found: dict[str, tuple[int, int | None]] = {}
-    for row in connection.execute(query):
-        size = msgspec.json.decode(row.header, type=PlanHeader).size
-        left = max(0, size - int(row.settled))
-        if not left:
-            continue
-        count, oldest = found.get(row.organisation, (0, None))
-        created = row.created_at if oldest is None else min(oldest, row.created_at)
-        found[row.organisation] = (count + left, created)
-    return found
+    return {slug: (int(left), int(oldest)) for slug, left, oldest in connection.execute(query)}

@@ -2,7 +2,7 @@
 
 State machine (``ARCHITECTURE.md``, Apply): an intent is ``sending`` before its call leaves; it
 becomes an outcome, or ``unknown``; an unknown one is looked up and becomes an outcome or is
-released. One intent a object at a time. A worker whose lease was taken over changes nothing.
+released. One intent an object at a time. A worker whose lease was taken over changes nothing.
 """
 
 import datetime as dt
@@ -13,14 +13,13 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from crm_pipeline.core.ports import Clock
 from crm_pipeline.core.records import Change, OutcomeKind
-from crm_pipeline.errors import LeaseHeldError
+from crm_pipeline.errors import TryLaterError
 from crm_pipeline.store.ledger.applied import fields_json, names_json
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
-from crm_pipeline.store.ledger.leases import Lease
-from crm_pipeline.store.ledger.schema import applied, bases, leases, outbox, outcomes
-from crm_pipeline.store.ledger.times import from_micros, to_micros
+from crm_pipeline.store.ledger.leases import Lease, require
+from crm_pipeline.store.ledger.schema import applied, bases, outbox, outcomes, plans
+from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +76,11 @@ class Outbox:
     ) -> None:
         """Write intents down before their calls leave.
 
-        Raises LeaseHeldError when the lease was taken over; then nothing may be sent.
+        Raises LeaseHeldError when the lease was taken over, and TryLaterError when an earlier
+        write of one of the objects has no outcome yet; then nothing may be sent.
         """
+        if not intents:
+            return
         now = to_micros(self._clock())
         rows = [
             {
@@ -98,18 +100,10 @@ class Outbox:
             }
             for intent in intents
         ]
-        insert = self._database.upsert(outbox)
-        again = {
-            name: insert.excluded[name]
-            for name in ("plan_digest", "seq", "kind", "fingerprint", "state", "generation")
-        }
-        statement = insert.on_conflict_do_update(
-            index_elements=["organisation", "destination", "object_kind", "key"],
-            set_={**again, "intent_at": now, "attempt": outbox.c.attempt + 1},
-        )
         with self._database.write() as connection:
-            _require_lease(connection, lease)
-            connection.execute(statement, rows)
+            require(connection, lease)
+            _require_settled(connection, organisation, destination, intents)
+            connection.execute(sa.insert(outbox), rows)
 
     def settle(
         self, organisation: str, destination: str, receipts: Sequence[Receipt], lease: Lease
@@ -123,7 +117,7 @@ class Outbox:
         ended = [receipt for receipt in receipts if receipt.outcome is not None]
         landed = [receipt for receipt in ended if receipt.outcome in ("applied", "unchanged")]
         with self._database.write() as connection:
-            _require_lease(connection, lease)
+            require(connection, lease)
             for receipt in receipts:
                 if receipt.outcome is None:
                     _mark_unknown(connection, organisation, destination, receipt)
@@ -142,9 +136,16 @@ class Outbox:
         destination: str,
         plan_digest: str,
         keys: Sequence[tuple[str, str]],
+        lease: Lease | None = None,
     ) -> None:
-        """Take intents back whose writes surely did not happen: they are pending again."""
+        """Take intents back whose writes surely did not happen: they are pending again.
+
+        ``keys`` are pairs of object kind and key. Raises LeaseHeldError when the lease was taken
+        over; then the intents belong to the new holder.
+        """
         with self._database.write() as connection:
+            if lease is not None:
+                require(connection, lease)
             _remove(connection, organisation, destination, keys, plan_digest)
 
     def unfinished(self, organisation: str, destination: str) -> list[OutboxRow]:
@@ -266,28 +267,67 @@ class Outbox:
         ]
         if not rows:
             return
-        connection.execute(self._database.upsert(outcomes).on_conflict_do_nothing(), rows)
+        insert = self._database.upsert(outcomes).on_conflict_do_nothing()
+        for digest in sorted({receipt.plan_digest for receipt in receipts}):
+            of_plan = [row for row in rows if row["plan_digest"] == digest]
+            added = connection.execute(insert, of_plan).rowcount
+            _count(connection, organisation, destination, digest, added)
+            self._move_base(connection, organisation, destination, digest)
+
+    def _move_base(
+        self, connection: Connection, organisation: str, destination: str, digest: str
+    ) -> None:
+        """Note a plan's newest receipt; of the other plans the newest one is enough."""
         seq = connection.execute(sa.select(sa.func.max(outcomes.c.seq))).scalar_one()
-        for digest in {receipt.plan_digest for receipt in receipts}:
-            statement = self._database.upsert(bases).values(
-                organisation=organisation, destination=destination, plan_digest=digest, seq=seq
-            )
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["organisation", "destination", "plan_digest"],
-                    set_={"seq": seq},
-                )
-            )
-
-
-def _require_lease(connection: Connection, lease: Lease) -> None:
-    query = sa.select(leases.c.generation).where(leases.c.name == lease.name)
-    if connection.execute(query).scalar_one_or_none() != lease.generation:
-        raise LeaseHeldError(
-            f"The lease {lease.name} was taken over by another process.",
-            not_done="This process wrote nothing more.",
-            remedy="Nothing to do: the other process goes on.",
+        keys = {"organisation": organisation, "destination": destination, "plan_digest": digest}
+        connection.execute(
+            self._database.upsert(bases)
+            .values(**keys, seq=seq)
+            .on_conflict_do_update(index_elements=list(keys), set_={"seq": seq})
         )
+        others = sa.and_(
+            bases.c.organisation == organisation,
+            bases.c.destination == destination,
+            bases.c.plan_digest != digest,
+        )
+        newest = sa.select(sa.func.max(bases.c.seq)).where(others).scalar_subquery()
+        connection.execute(sa.delete(bases).where(others, bases.c.seq < newest))
+
+
+def _require_settled(
+    connection: Connection, organisation: str, destination: str, intents: Sequence[Intent]
+) -> None:
+    """A write without an outcome is looked up, never sent again or replaced (I7)."""
+    waiting: set[tuple[str, str]] = set()
+    for start in range(0, len(intents), KEYS_A_QUERY):
+        keys = [intent.key for intent in intents[start : start + KEYS_A_QUERY]]
+        query = sa.select(outbox.c.object_kind, outbox.c.key).where(
+            outbox.c.organisation == organisation,
+            outbox.c.destination == destination,
+            outbox.c.key.in_(keys),
+        )
+        waiting.update((row.object_kind, row.key) for row in connection.execute(query))
+    number = len(waiting & {(intent.object_kind, intent.key) for intent in intents})
+    if number:
+        raise TryLaterError(
+            f"{number:,} earlier writes of {organisation} to {destination} have no outcome yet.",
+            not_done="Nothing was sent.",
+            remedy="Run again: they are looked up first.",
+        )
+
+
+def _count(
+    connection: Connection, organisation: str, destination: str, digest: str, added: int
+) -> None:
+    connection.execute(
+        sa.update(plans)
+        .where(
+            plans.c.organisation == organisation,
+            plans.c.destination == destination,
+            plans.c.digest == digest,
+        )
+        .values(settled=plans.c.settled + added)
+    )
 
 
 def _mark_unknown(

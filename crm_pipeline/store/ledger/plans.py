@@ -9,15 +9,14 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from crm_pipeline.core.ports import Clock
 from crm_pipeline.core.records import PlanHeader
 from crm_pipeline.store.ledger.engine import Database
 from crm_pipeline.store.ledger.schema import approvals, plans
-from crm_pipeline.store.ledger.times import from_micros, to_micros
+from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
 
 #: ``partly``: an apply ended early and can be taken up again. ``superseded``: a newer plan exists.
 PlanStatus = Literal["planned", "guarded", "applying", "partly", "applied", "superseded"]
-_OPEN = ("planned", "guarded", "applying", "partly")
+OPEN_STATES: tuple[PlanStatus, ...] = ("planned", "guarded", "applying", "partly")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +53,7 @@ class Plans:
         values = {
             "created_at": to_micros(header.created_at),
             "status": status,
+            "size": header.size,
             "header": msgspec.json.encode(header).decode(),
         }
         with self._database.write() as connection:
@@ -61,7 +61,7 @@ class Plans:
             number = int(highest.scalar_one_or_none() or 0) + 1
             connection.execute(
                 sa.update(plans)
-                .where(of, plans.c.digest != header.digest, plans.c.status.in_(_OPEN))
+                .where(of, plans.c.digest != header.digest, plans.c.status.in_(OPEN_STATES))
                 .values(status="superseded")
             )
             statement = self._database.upsert(plans).values(
@@ -69,6 +69,7 @@ class Plans:
                 destination=header.destination,
                 digest=header.digest,
                 number=number,
+                settled=0,
                 **values,
             )
             connection.execute(
@@ -80,8 +81,7 @@ class Plans:
 
     def get(self, organisation: str, destination: str, digest: str) -> StoredPlan | None:
         """Return one plan by its whole digest, or None."""
-        found = self.find(organisation, destination, digest)
-        return next((plan for plan in found if plan.header.digest == digest), None)
+        return next(iter(self._select(organisation, destination, plans.c.digest == digest)), None)
 
     def find(
         self, organisation: str, destination: str, beginning: str

@@ -2,16 +2,19 @@
 
 import builtins
 import datetime as dt
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from crm_pipeline.core.ports import Clock
 from crm_pipeline.core.records import Reject
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
 from crm_pipeline.store.ledger.schema import rejects
-from crm_pipeline.store.ledger.times import from_micros, to_micros
+from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
+
+#: A longer key would not fit into an index of Postgres.
+MAX_KEY_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +39,20 @@ class Rejects:
         if not found:
             return
         now = to_micros(self._clock())
-        newest = {(reject.stage, reject.dataset, reject.key): reject for reject in found}
+        newest = {
+            (reject.stage, storable(reject.dataset), storable(reject.key, MAX_KEY_LENGTH)): reject
+            for reject in found
+        }
         rows = [
             {
                 "organisation": organisation,
                 "party": party,
                 "stage": reject.stage,
-                "dataset": reject.dataset,
-                "key": reject.key,
-                "reason": reject.reason,
-                "detail": reject.detail,
-                "payload": reject.payload,
+                "dataset": storable(reject.dataset),
+                "key": storable(reject.key, MAX_KEY_LENGTH),
+                "reason": storable(reject.reason),
+                "detail": storable(reject.detail),
+                "payload": storable(reject.payload),
                 "plan_digest": reject.plan_digest,
                 "rejected_at": now,
                 "times": 1,
@@ -105,7 +111,7 @@ class Rejects:
 
     def clear(self, organisation: str, party: str, stage: str, keys: Collection[str]) -> int:
         """Forget rejects of records that are fine by now; return how many there were."""
-        wanted = list(keys)
+        wanted = [storable(key, MAX_KEY_LENGTH) for key in keys]
         cleared = 0
         with self._database.write() as connection:
             for start in range(0, len(wanted), KEYS_A_QUERY):
@@ -117,3 +123,19 @@ class Rejects:
                 )
                 cleared += connection.execute(statement).rowcount
         return cleared
+
+
+def storable(text: str, limit: int | None = None) -> str:
+    r"""Return a text that every database takes: what is set aside may be anything.
+
+    NUL and lone surrogates become U+FFFD; over ``limit`` characters, the rest becomes a digest.
+
+    >>> storable("a\x00b") == "a\ufffdb"
+    True
+    """
+    clean = text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass")
+    whole = clean.decode("utf-16", "replace")
+    if limit is None or len(whole) <= limit:
+        return whole
+    digest = hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
+    return f"{whole[: limit - len(digest) - 1]}~{digest}"

@@ -1,6 +1,6 @@
 """The ledger's tables. Here: columns and keys. Not here: what they mean (one module a group).
 
-Keys and indexes begin with the organisation. Times are integers: microseconds since 1970-01-01
+Keys begin with the organisation. Times are integers: microseconds since 1970-01-01
 UTC. Objects are canonical JSON text. The tables are made by the migrations; a test proves that both
 agree.
 """
@@ -42,6 +42,7 @@ recent = sa.Table(
     sa.Column("dataset", sa.Text, primary_key=True),
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("fingerprint", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 pull_progress = sa.Table(
     "pull_progress",
@@ -76,6 +77,8 @@ applied = sa.Table(
     sa.Column("applied_at", _TIME, nullable=False),
     sa.Index("applied_email", "organisation", "destination", "email_digest"),
     sa.Index("applied_phone", "organisation", "destination", "phone_digest"),
+    # Rows lie in the order of their keys: all of them are read five times as fast.
+    sqlite_with_rowid=False,
 )
 plans = sa.Table(
     "plans",
@@ -86,8 +89,12 @@ plans = sa.Table(
     sa.Column("number", sa.BigInteger, nullable=False),
     sa.Column("created_at", _TIME, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("settled", sa.BigInteger, nullable=False),
     sa.Column("header", sa.Text, nullable=False),
     sa.Index("plans_newest", "organisation", "destination", "number"),
+    # Not by organisation first: few plans are open, and all of those are asked for at once.
+    sa.Index("plans_open", "status", "organisation", "destination"),
 )
 approvals = sa.Table(
     "approvals",
@@ -115,6 +122,7 @@ outbox = sa.Table(
     sa.Column("generation", sa.BigInteger, nullable=False),
     sa.Column("intent_at", _TIME, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 outcomes = sa.Table(
     "outcomes",
@@ -181,6 +189,7 @@ budgets = sa.Table(
     metadata,
     sa.Column("account", sa.Text, primary_key=True),
     sa.Column("free_at", _TIME, nullable=False),
+    sa.Column("taken_at", _TIME, nullable=False),
 )
 leases = sa.Table(
     "leases",

@@ -1,7 +1,11 @@
 """Times as the ledger stores them: microseconds since 1970-01-01 UTC."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import overload
+
+#: The same as ``core.ports.Clock``, which cannot be had without loading Arrow.
+Clock = Callable[[], dt.datetime]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)

@@ -7,23 +7,23 @@ it meanwhile (``FAULTS.md`` I6, P20).
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from crm_pipeline.core.ports import Clock
 from crm_pipeline.errors import LeaseHeldError
 from crm_pipeline.store.ledger.engine import Database
 from crm_pipeline.store.ledger.schema import organisations, pull_progress, recent, watermarks
-from crm_pipeline.store.ledger.times import from_micros, to_micros
+from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watermark:
     """Everything visible up to ``at`` is landed. ``version`` grows with every commit.
 
-    ``rows_known`` counts the rows of the newest complete sweep; ``swept_at`` is its start.
+    ``rows_known`` counts the rows of the newest complete sweep; ``swept_at`` is its end.
     """
 
     at: dt.datetime | None
@@ -120,44 +120,43 @@ class Watermarks:
 
         Raises LeaseHeldError when somebody moved the watermark since ``expected`` was read.
         """
-        now = self._clock()
-        is_whole = read.is_sweep or expected is None
-        moved = Watermark(
-            at=read.at,
-            batch=read.batch,
-            rows_known=read.rows if is_whole or expected is None else expected.rows_known,
-            last_row_count=read.rows,
-            committed_at=now,
-            swept_at=now if is_whole or expected is None else expected.swept_at,
-            version=(expected.version if expected else 0) + 1,
-        )
+        moved = _moved(expected, read, self._clock())
+        place = (organisation, source, dataset)
+        seen_again = ((*place, *row) for row in dict(read.recent).items())
         with self._database.write() as connection:
-            _move(connection, organisation, source, dataset, moved, expected)
-            self._replace_recent(connection, organisation, source, dataset, read.recent)
-            _delete(connection, pull_progress, organisation, source, dataset)
+            statement = self._movement(place, moved, expected)
+            if connection.execute(statement).one_or_none() is None:
+                raise LeaseHeldError(
+                    f"Another process read {source}/{dataset} of {organisation} meanwhile.",
+                    not_done="The watermark was not moved; what was landed stays.",
+                    remedy="Nothing to do: the next read covers both.",
+                )
+            _delete(connection, recent, *place)
+            names = ("organisation", "source", "dataset", "id", "fingerprint")
+            self._database.insert_all(connection, recent, names, seen_again)
+            _delete(connection, pull_progress, *place)
         return moved
 
-    def _replace_recent(
-        self,
-        connection: Connection,
-        organisation: str,
-        source: str,
-        dataset: str,
-        rows: Iterable[tuple[str, str]],
-    ) -> None:
-        _delete(connection, recent, organisation, source, dataset)
-        values = [
-            {
-                "organisation": organisation,
-                "source": source,
-                "dataset": dataset,
-                "id": row_id,
-                "fingerprint": fingerprint,
-            }
-            for row_id, fingerprint in dict(rows).items()
-        ]
-        if values:
-            connection.execute(sa.insert(recent), values)
+    def _movement(
+        self, place: tuple[str, str, str], moved: Watermark, expected: Watermark | None
+    ) -> Any:
+        """Return the statement that gives one row, or none when somebody was faster."""
+        values = {
+            "at": to_micros(moved.at),
+            "batch": moved.batch,
+            "rows_known": moved.rows_known,
+            "last_row_count": moved.last_row_count,
+            "committed_at": to_micros(moved.committed_at),
+            "swept_at": to_micros(moved.swept_at),
+            "version": moved.version,
+        }
+        if expected is None:
+            keys = dict(zip(("organisation", "source", "dataset"), place, strict=True))
+            insert = self._database.upsert(watermarks).values(**keys, **values)
+            return insert.on_conflict_do_nothing().returning(watermarks.c.version)
+        where = sa.and_(_is(watermarks, *place), watermarks.c.version == expected.version)
+        update = sa.update(watermarks).where(where).values(**values)
+        return update.returning(watermarks.c.version)
 
     def save_progress(
         self, organisation: str, source: str, dataset: str, progress: PullProgress
@@ -189,36 +188,18 @@ class Watermarks:
             _delete(connection, pull_progress, organisation, source, dataset)
 
 
-def _move(
-    connection: Connection,
-    organisation: str,
-    source: str,
-    dataset: str,
-    moved: Watermark,
-    expected: Watermark | None,
-) -> None:
-    values = {
-        "at": to_micros(moved.at),
-        "batch": moved.batch,
-        "rows_known": moved.rows_known,
-        "last_row_count": moved.last_row_count,
-        "committed_at": to_micros(moved.committed_at),
-        "swept_at": to_micros(moved.swept_at),
-        "version": moved.version,
-    }
-    where = _is(watermarks, organisation, source, dataset)
-    known = connection.execute(sa.select(watermarks.c.version).where(where)).scalar_one_or_none()
-    if known != (expected.version if expected else None):
-        raise LeaseHeldError(
-            f"Another process read {source}/{dataset} of {organisation} meanwhile.",
-            not_done="The watermark was not moved; what was landed stays.",
-            remedy="Nothing to do: the next read covers both.",
-        )
-    if expected is None:
-        keys = {"organisation": organisation, "source": source, "dataset": dataset}
-        connection.execute(sa.insert(watermarks).values(**keys, **values))
-    else:
-        connection.execute(sa.update(watermarks).where(where).values(**values))
+def _moved(known: Watermark | None, read: CompleteRead, now: dt.datetime) -> Watermark:
+    """Return the watermark after a read; a first read is as good as a sweep."""
+    is_sweep = read.is_sweep or known is None
+    return Watermark(
+        at=read.at,
+        batch=read.batch,
+        rows_known=read.rows if is_sweep or known is None else known.rows_known,
+        last_row_count=read.rows,
+        committed_at=now,
+        swept_at=now if is_sweep or known is None else known.swept_at,
+        version=(known.version if known else 0) + 1,
+    )
 
 
 def _delete(

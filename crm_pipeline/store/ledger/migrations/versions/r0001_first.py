@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("version_at", sa.BigInteger(), nullable=True),
         sa.Column("applied_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("organisation", "destination", "object_kind", "key"),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "applied_email", "applied", ["organisation", "destination", "email_digest"], unique=False
@@ -55,6 +56,7 @@ def upgrade() -> None:
         "budgets",
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("free_at", sa.BigInteger(), nullable=False),
+        sa.Column("taken_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("account"),
     )
     op.create_table(
@@ -111,6 +113,7 @@ def upgrade() -> None:
         sa.Column("intent_at", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("organisation", "destination", "object_kind", "key"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "outcomes",
@@ -147,12 +150,15 @@ def upgrade() -> None:
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("settled", sa.BigInteger(), nullable=False),
         sa.Column("header", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("organisation", "destination", "digest"),
     )
     op.create_index(
         "plans_newest", "plans", ["organisation", "destination", "number"], unique=False
     )
+    op.create_index("plans_open", "plans", ["status", "organisation", "destination"], unique=False)
     op.create_table(
         "positions",
         sa.Column("organisation", sa.Text(), nullable=False),
@@ -176,6 +182,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("organisation", "source", "dataset", "id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "rejects",
