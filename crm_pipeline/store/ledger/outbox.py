@@ -267,18 +267,18 @@ class Outbox:
         ]
         if not rows:
             return
-        insert = self._database.upsert(outcomes).on_conflict_do_nothing()
+        insert = self._database.upsert(outcomes).on_conflict_do_nothing().returning(outcomes.c.seq)
         for digest in sorted({receipt.plan_digest for receipt in receipts}):
             of_plan = [row for row in rows if row["plan_digest"] == digest]
-            added = connection.execute(insert, of_plan).rowcount
-            _count(connection, organisation, destination, digest, added)
-            self._move_base(connection, organisation, destination, digest)
+            added = connection.execute(insert, of_plan).scalars().all()
+            if added:
+                _count(connection, organisation, destination, digest, len(added))
+                self._move_base(connection, organisation, destination, digest, max(added))
 
     def _move_base(
-        self, connection: Connection, organisation: str, destination: str, digest: str
+        self, connection: Connection, organisation: str, destination: str, digest: str, seq: int
     ) -> None:
         """Note a plan's newest receipt; of the other plans the newest one is enough."""
-        seq = connection.execute(sa.select(sa.func.max(outcomes.c.seq))).scalar_one()
         keys = {"organisation": organisation, "destination": destination, "plan_digest": digest}
         connection.execute(
             self._database.upsert(bases)
