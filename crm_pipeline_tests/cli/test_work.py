@@ -246,7 +246,7 @@ def test_no_command_writes_a_person_or_a_secret_anywhere(
 
 
 def test_a_loop_goes_on_until_it_is_told_to_stop(sandbox: Sandbox, environ: dict[str, str]) -> None:
-    command = "sync --all --loop --every 0.1 --json".split()
+    command = ["sync", "--all", "--loop", "--every", "0.1", "--json"]
     with subprocess.Popen(
         [sys.executable, "-m", "crm_pipeline", *command],
         env={**os.environ, **environ},

@@ -27,6 +27,7 @@ from crm_pipeline.errors import EXIT_DATA, EXIT_OK, EXIT_TRY_LATER, BugError
 START_SECONDS = 120.0
 #: After this long the large sync surely holds its lease, so that Dagster leaves it alone.
 LEAD_SECONDS = 8.0
+SENSOR_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,11 @@ class _Demo:
     def _switch_on_beside(self, sync: Child) -> None:
         """Let Dagster look for changes, once the large sync holds its lease."""
         self.watch.try_until(lambda: sync.exit_code is not None, seconds=LEAD_SECONDS, besides=sync)
-        if switch_sensor_on(self.ports.dagster):
+        port = self.ports.dagster
+        # The web server answers before it knows our definitions.
+        if self.watch.try_until(
+            lambda: switch_sensor_on(port), seconds=SENSOR_SECONDS, besides=sync
+        ):
             say("Dagster looks for changes from now on.")
         else:
             say("Switch `changes_sensor` on in Dagster, page Automation.")
