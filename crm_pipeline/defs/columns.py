@@ -12,6 +12,7 @@ import dagster as dg
 from crm_pipeline.core.mapping import DEFAULT_LOKE_CUSTOMER, column_lineage
 from crm_pipeline.core.ports import ColumnSpec, DatasetSpec, DestinationSpec, SourceSpec
 from crm_pipeline.defs.shape import CONTACTS
+from crm_pipeline.sources.loke.customers import CUSTOMERS
 from crm_pipeline.sync.plan.rows import PLAN_SCHEMA
 from crm_pipeline.sync.verify import DRIFT_SCHEMA
 
@@ -39,6 +40,18 @@ def described(column: ColumnSpec) -> str:
     return column.description + origin
 
 
+def origin_of(columns: Iterable[str]) -> str:
+    """Say in words where a field comes from: the open-source UI draws no lineage of columns.
+
+    >>> origin_of(["phone_number"])
+    'From loke/customers `phone_number`, LOKE field `phoneNumber`.'
+    """
+    fields = {column.name: column.source_field for column in CUSTOMERS.columns}
+    return " ".join(
+        f"From loke/customers `{name}`, LOKE field `{fields.get(name, name)}`." for name in columns
+    )
+
+
 def schema(columns: Iterable[dg.TableColumn]) -> Definition:
     """Return a column schema under the name that the UI knows."""
     return {"dagster/column_schema": dg.TableSchema(columns=list(columns))}
@@ -62,10 +75,7 @@ def contact_columns() -> Definition:
     members = {f"fields.{target}": sources for target, sources in origins.items()}
     columns = {
         **CONTACT_MEANINGS,
-        **{
-            name: f"Member of `fields`, made from {', '.join(f'`{each}`' for each in sources)}."
-            for name, sources in members.items()
-        },
+        **{name: f"Member of `fields`. {origin_of(sources)}" for name, sources in members.items()},
     }
     behind = {**CONTACT_ORIGINS, **members}
     return {
@@ -100,9 +110,14 @@ def plan_columns(spec: DestinationSpec) -> Definition:
 def applied_columns(spec: DestinationSpec) -> Definition:
     """Describe what a CRM acknowledged: one column for each field that it can hold."""
     plan = dg.AssetKey([spec.name, "plan"])
+    origins = column_lineage(DEFAULT_LOKE_CUSTOMER)
     return {
         **schema(
-            dg.TableColumn(field.name, field.type, field.description)
+            dg.TableColumn(
+                field.name,
+                field.type,
+                f"{field.description} {origin_of(origins.get(field.name, ()))}".strip(),
+            )
             for field in spec.fields.values()
         ),
         **lineage({name: [(plan, name)] for name in spec.fields}),

@@ -51,7 +51,7 @@ def landed_metadata(ws: Workspace, organisation: str, table: str, report: PullRe
         "is_first": report.is_first,
         "watermark": moment(report.watermark_at),
         "duration_seconds": round(report.seconds, 3),
-        "reject_reasons": count_table("reason", ws.ledger.rejects.counts(organisation)),
+        **count_table("reject_reasons", "reason", ws.ledger.rejects.counts(organisation)),
     }
 
 
@@ -63,7 +63,7 @@ def desired_metadata(ws: Workspace, organisation: str, report: ResolveReport) ->
         "rejects": report.rejects,
         "consents_recorded": report.consents,
         "is_full": report.is_full,
-        "issues": count_table("issue", report.issues),
+        **count_table("issues", "issue", report.issues),
         "duration_seconds": round(report.seconds, 3),
     }
 
@@ -78,10 +78,10 @@ def plan_metadata(header: PlanHeader) -> Metadata:
         "is_full": header.is_full,
         "is_guarded": header.is_guarded,
         "guards": guard_table(header),
-        "fields": count_table("field", header.field_counts),
-        "reasons": count_table("reason", header.reason_counts),
+        **count_table("fields", "field", header.field_counts),
+        **count_table("reasons", "reason", header.reason_counts),
         "estimated_calls": header.estimated_calls,
-        "estimated_seconds": header.estimated_seconds,
+        "estimated_seconds": round(header.estimated_seconds, 1),
         "mapping_version": header.mapping_version,
     }
 
@@ -93,8 +93,8 @@ def applied_metadata(report: ApplyReport) -> Metadata:
         "changes": sum(report.counts.values()),
         **{kind: report.counts.get(kind, 0) for kind in OUTCOME_KINDS},
         "calls": report.calls,
-        "duration_seconds": report.seconds,
-        "reject_reasons": count_table("reason", report.reject_reasons),
+        "duration_seconds": round(report.seconds, 3),
+        **count_table("reject_reasons", "reason", report.reject_reasons),
     }
 
 
@@ -108,7 +108,7 @@ def drift_metadata(ws: Workspace, organisation: str, name: str, report: DriftRep
         "foreign": report.foreign,
         "opted_out": report.opted_out,
         "is_clean": report.is_clean,
-        "fields": count_table("field", report.fields),
+        **count_table("fields", "field", report.fields),
         "duration_seconds": round(report.seconds, 3),
     }
 
@@ -137,10 +137,13 @@ def guard_table(header: PlanHeader) -> dg.TableMetadataValue:
     )
 
 
-def count_table(name: str, counts: Mapping[str, int]) -> dg.TableMetadataValue:
-    """Return counts by name, the largest first, at most ``REASONS_SHOWN``."""
+def count_table(name: str, column: str, counts: Mapping[str, int]) -> Metadata:
+    """Return a table of counts, the largest first, at most ``REASONS_SHOWN``; none when empty."""
+    if not counts:
+        return {}
     top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:REASONS_SHOWN]
-    return dg.MetadataValue.table(
-        records=[dg.TableRecord({name: each, "rows": count}) for each, count in top],
-        schema=dg.TableSchema([dg.TableColumn(name), dg.TableColumn("rows", "int")]),
+    table = dg.MetadataValue.table(
+        records=[dg.TableRecord({column: each, "rows": count}) for each, count in top],
+        schema=dg.TableSchema([dg.TableColumn(column), dg.TableColumn("rows", "int")]),
     )
+    return {name: table}

@@ -98,15 +98,19 @@ class RetentionConfig(dg.Config):
     """What may be removed."""
 
     days: int = Field(default=90, ge=7, description="Runs that ended longer ago may go.")
-    limit: int = Field(default=500, ge=1, description="Runs looked at, the oldest first.")
+    limit: int = Field(default=5_000, ge=1, description="Runs removed at most, oldest first.")
 
 
 @dg.op(
     out=dg.Out(dg.Nothing),
     description="Remove runs that ended long ago and that nothing shown depends on.",
 )
-def clean_runs(context: dg.OpExecutionContext, config: RetentionConfig) -> None:
+def clean_runs(
+    context: dg.OpExecutionContext, config: RetentionConfig, runtime: dg.ResourceParam[Runtime]
+) -> None:
     """Remove old runs with their event logs."""
     with dagster_failures():
-        removed = remove_old_runs(context.instance, days=config.days, limit=config.limit)
+        removed = remove_old_runs(
+            context.instance, days=config.days, limit=config.limit, now=runtime.clock()
+        )
     context.log.info(f"{removed:,} runs were removed.")

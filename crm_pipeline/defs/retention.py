@@ -1,9 +1,12 @@
 """Old runs and their events: what may go without changing what the UI shows of today."""
 
 import datetime as dt
+from collections.abc import Iterator
+from itertools import islice
 
 import dagster as dg
 
+PAGE_ROWS = 500
 ENDED = [
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -11,25 +14,34 @@ ENDED = [
 ]
 
 
-def remove_old_runs(instance: dg.DagsterInstance, *, days: int, limit: int) -> int:
-    """Remove ended runs older than ``days``, oldest first; return how many.
+def remove_old_runs(
+    instance: dg.DagsterInstance, *, days: int, limit: int, now: dt.datetime
+) -> int:
+    """Remove at most ``limit`` runs that ended more than ``days`` ago; return how many.
 
     A run that holds the newest materialisation of a partition stays: without it the partition
     would look as if it had never been made.
     """
-    before = dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
-    old = instance.get_run_records(
-        filters=dg.RunsFilter(statuses=ENDED, updated_before=before), limit=limit, ascending=True
-    )
+    before = now - dt.timedelta(days=days)
     newest = newest_materialisations(instance)
-    removable = [
-        record.dagster_run.run_id
-        for record in old
-        if not newest & materialisations_of(instance, record.dagster_run.run_id)
-    ]
-    for run_id in removable:
+    removable = (
+        run_id
+        for run_id in old_runs(instance, before)
+        if not newest & materialisations_of(instance, run_id)
+    )
+    chosen = list(islice(removable, limit))
+    for run_id in chosen:
         instance.delete_run(run_id)
-    return len(removable)
+    return len(chosen)
+
+
+def old_runs(instance: dg.DagsterInstance, before: dt.datetime) -> Iterator[str]:
+    """Give the runs that ended before a moment, the oldest first, in pages."""
+    filters = dg.RunsFilter(statuses=ENDED, updated_before=before)
+    cursor = None
+    while page := instance.get_run_records(filters, PAGE_ROWS, ascending=True, cursor=cursor):
+        yield from (record.dagster_run.run_id for record in page)
+        cursor = page[-1].dagster_run.run_id
 
 
 def newest_materialisations(instance: dg.DagsterInstance) -> set[int]:

@@ -35,7 +35,8 @@ def organisations_sensor(
         )
         if slugs
     ]
-    return dg.SensorResult(dynamic_partitions_requests=requests)
+    reason = None if requests else f"In step with {len(runtime.organisations):,} organisations."
+    return dg.SensorResult(dynamic_partitions_requests=requests, skip_reason=reason)
 
 
 @dg.sensor(

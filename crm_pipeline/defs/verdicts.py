@@ -28,7 +28,11 @@ def verdict(
         passed=not offenders,
         severity=severity,
         description=sentence(fault, offenders, total=total),
-        metadata={"organisations": total, "offenders": len(offenders), "why": why(offenders)},
+        metadata={
+            "organisations": total,
+            "offenders": len(offenders),
+            **({"why": why(offenders)} if offenders else {}),
+        },
     )
 
 

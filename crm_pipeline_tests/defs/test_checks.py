@@ -41,7 +41,7 @@ def test_a_plan_outside_its_guard_is_named_with_the_figure_and_the_limit(world):
     assert "12 of at most 3" in row.data["why"]
 
 
-def test_outcomes_that_do_not_add_up_are_found(world, monkeypatch):
+def test_outcomes_that_do_not_add_up_are_found(world):
     world.run_job("sweep_job", "sweep", which="ALL")
     with world.runtime() as runtime:
         (plan,) = runtime.ledger.plans.list("alfa", "crm_com", 1)
