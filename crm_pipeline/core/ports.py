@@ -152,8 +152,11 @@ class DestinationApi(Protocol):
         """Try each change once; one result a change, in the same order. Never raises for a row."""
         ...
 
-    def find(self, object_kind: str, key: str) -> RemoteObject | None:
-        """Read one of our objects by its key, or None when the CRM has none."""
+    def find(self, object_kind: str, key: str, crm_id: str | None = None) -> RemoteObject | None:
+        """Read one of our objects, or None when the CRM has none.
+
+        By ``crm_id`` where it is known: an object that was linked does not carry our key.
+        """
         ...
 
     def read_all(self, object_kind: str) -> Iterator[Sequence[RemoteObject]]:

@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 import pyarrow as pa
 
+from crm_pipeline.core.consent import is_news
 from crm_pipeline.core.ports import DestinationApi, visible_fields
 from crm_pipeline.core.records import (
     AppliedObject,
@@ -138,7 +139,7 @@ class _Verification:
         chosen = chance.sample(keys, min(size, len(keys)))
         for start in range(0, len(chosen), CHUNK_ROWS):
             for known in self._applied(chosen[start : start + CHUNK_ROWS]).values():
-                remote = self._api.find(self._object_kind, known.key)
+                remote = self._api.find(self._object_kind, known.key, known.crm_id)
                 if remote is None:
                     self._add(known.key, known.crm_id, "missing")
                 else:
@@ -147,11 +148,29 @@ class _Verification:
 
     def store(self) -> None:
         """Record opt-outs, then replace the drift table."""
-        if self.findings.refusals:
-            self._ws.ledger.consents.append(self._organisation, self.findings.refusals)
+        refusals = self._new_refusals()
+        if refusals:
+            self._ws.ledger.consents.append(self._organisation, refusals)
         table = f"drift/{self._binding.spec.name}"
         reader = pa.RecordBatchReader.from_batches(DRIFT_SCHEMA, self._batches())
         self._ws.lake.replace(self._organisation, table, reader)
+
+    def _new_refusals(self) -> list[ConsentRecord]:
+        """The opt-outs that no earlier look recorded: a repeated look is no new refusal."""
+        found = self.findings.refusals
+        past = self._ws.ledger.consents.of(self._organisation, {each.key for each in found})
+        return [
+            refusal
+            for refusal in found
+            if is_news(
+                False,
+                [
+                    each
+                    for each in past.get(refusal.key, ())
+                    if (each.channel, each.origin) == (refusal.channel, refusal.origin)
+                ],
+            )
+        ]
 
     def _compare(self, remote: RemoteObject, known: AppliedObject | None) -> None:
         self.findings.checked += 1

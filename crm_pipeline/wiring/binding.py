@@ -63,7 +63,13 @@ class Binder:
             Mapper(rules.mapping, rules.context)
         except MappingInvalidError as error:
             problems += [
-                _problem(file, ("mapping", target), fault, "")
+                # A fault of a field that the file does not map comes from its currency.
+                _problem(
+                    file,
+                    ("mapping", target) if target in organisation.mapping else ("currency",),
+                    fault,
+                    "",
+                )
                 for target, fault in error.faults.items()
             ]
         return problems
@@ -155,7 +161,11 @@ class Binder:
                     limits=limits,
                     waits=self._settings.waits,
                     conflict=destination.conflict,
-                    options={"generation": destination.generation, "mode": destination.mode},
+                    options={
+                        "generation": destination.generation,
+                        "mode": destination.mode,
+                        "key_prefix": f"{resolve_rules(organisation).key_prefix}:",
+                    },
                 )
             )
 

@@ -1,13 +1,14 @@
 """The cases by name. One that has a baseline names it: the two are run in turn.
 
-``sync.plan`` adds its cases (full plan, first plan) to ``SUITE`` like any other: a function of a
-``Place`` that sets up, starts the watch, works, and returns what the watch says.
+A case is a function of a ``Place`` that sets up, starts the watch, works, and returns what the
+watch says.
 """
 
 from dataclasses import dataclass
 
 from crm_pipeline_tests.benchmarks.bench import Case, Place, Product, StopWatch
 from crm_pipeline_tests.benchmarks.floor import floor
+from crm_pipeline_tests.benchmarks.planning import diff_floor, first_plan, full_plan, keyed_plan
 
 _TICKS = 50
 _CHANGES = 1_000
@@ -106,4 +107,7 @@ SUITE: dict[str, Measured] = {
     "tick": Measured(tick, target="< 0.5 s CPU, independent of rows"),
     "resolve_all": Measured(resolve_all),
     "sweep_twice": Measured(sweep_twice),
+    "first_plan": Measured(first_plan, target="1,000,000: < 15 s, < 600 MB"),
+    "full_plan": Measured(full_plan, diff_floor, "<= 1.3 x DuckDB alone, < 1 GB"),
+    "keyed_plan": Measured(keyed_plan, target="< 0.5 s CPU, independent of rows"),
 }

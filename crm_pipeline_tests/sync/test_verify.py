@@ -74,6 +74,26 @@ def test_an_opt_out_in_the_crm_is_recorded_as_a_refusal(bench: Workbench):
     assert (record.channel, record.is_granted, record.origin) == ("email", False, "crm_com")
 
 
+def test_a_repeated_look_at_the_same_opt_out_is_not_recorded_again(bench: Workbench):
+    bench.bring({"loke:1": contact(email_opt_out=False)})
+    change_in_crm(bench, "loke:1", email_opt_out=True)
+    for _ in range(3):
+        assert bench.verify().opted_out == 1
+    assert len(bench.ws.ledger.consents.of(ORGANISATION, ["loke:1"])["loke:1"]) == 1
+
+
+def test_a_linked_contact_is_found_again_by_its_crm_id(bench: Workbench):
+    bench.conflict = "link"
+    person = {
+        "type": "PERSON",
+        "person_name": {"first_name": "F", "last_name": "G"},
+        "email_address": "a@example.com",
+    }
+    bench.sandbox.crm_com.add(KEY, [person])
+    bench.bring({"loke:1": contact(email="a@example.com")})
+    assert bench.verify(sample=1).is_clean
+
+
 def test_an_update_does_not_bring_a_person_back_who_opted_out_in_the_crm(bench: Workbench):
     bench.bring({"loke:1": contact(email_opt_out=False)})
     change_in_crm(bench, "loke:1", email_opt_out=True)

@@ -11,7 +11,7 @@ from crm_pipeline.core.records import Change, Finding, RemoteObject, WriteResult
 from crm_pipeline.destinations.crm_com.assumptions import CONTACTS_PATH, KEY_MODES, KEY_PREFIX
 from crm_pipeline.destinations.crm_com.calls import Calls, Tally
 from crm_pipeline.destinations.crm_com.catalogue import CONTACT, FIELDS, custom_key
-from crm_pipeline.destinations.crm_com.reading import read_contact, read_own
+from crm_pipeline.destinations.crm_com.reading import read_contact, read_linked, read_own
 from crm_pipeline.destinations.crm_com.writing import ContactWriter
 from crm_pipeline.errors import CrmPipelineError, SourceUnstableError
 from crm_pipeline.http import ApiClient, ApiKey, Seams
@@ -53,13 +53,14 @@ class CrmComApi:
             _check_kind(change.object_kind)
         return [self._writer.write(change) for change in changes]
 
-    def find(self, object_kind: str, key: str) -> RemoteObject | None:
-        """Read one of our contacts by its code, or None when CRM.COM has none.
+    def find(self, object_kind: str, key: str, crm_id: str | None = None) -> RemoteObject | None:
+        """Read one of our contacts by its CRM id or code, or None when CRM.COM has none.
 
         A contact that was linked keeps its own code: it is reached by its CRM id only.
         """
         _check_kind(object_kind)
-        return read_own(self._calls.contact(key, Tally()), key=key)
+        content = self._calls.contact(crm_id or key, Tally())
+        return read_linked(content, key=key) if crm_id else read_own(content, key=key)
 
     def read_all(self, object_kind: str) -> Iterator[Sequence[RemoteObject]]:
         """Read every contact, oldest first, each once."""

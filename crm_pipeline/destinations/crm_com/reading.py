@@ -31,6 +31,13 @@ def read_own(content: Mapping[str, Any] | None, *, key: str) -> RemoteObject | N
     """Return the contact that was asked for by our key, or None when it is another's."""
     if content is None or _text(content.get("code")) not in (None, key):
         return None
+    return read_linked(content, key=key)
+
+
+def read_linked(content: Mapping[str, Any] | None, *, key: str) -> RemoteObject | None:
+    """Return a contact that is ours whatever its code, or None when there is none."""
+    if content is None:
+        return None
     crm_id = _text(content.get("id"))
     return RemoteObject(crm_id=crm_id, key=key, fields=read_fields(content)) if crm_id else None
 

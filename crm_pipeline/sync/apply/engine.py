@@ -150,7 +150,7 @@ class Engine:
         """Run in the pool: one look-up or one write."""
         change = task.change
         if task.is_look_up:
-            remote = self._api.find(change.object_kind, change.key)
+            remote = self._api.find(change.object_kind, change.key, change.crm_id)
             if remote is not None and is_there(self._binding.spec, change, remote):
                 return WriteResult(status="acked", crm_id=remote.crm_id, reason="found")
             if task.attempt >= self._ws.waits.attempts:

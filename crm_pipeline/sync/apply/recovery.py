@@ -38,7 +38,7 @@ def recover(
     for digest, changes in _by_plan(ws, books.organisation, binding, rows).items():
         for change in changes:
             _pay(ws, binding, sleep)
-            remote = api.find(change.object_kind, change.key)
+            remote = api.find(change.object_kind, change.key, change.crm_id)
             if remote is not None and is_there(binding.spec, change, remote):
                 found = WriteResult(status="acked", crm_id=remote.crm_id, reason="found")
                 books.settle(digest, change, found, attempts=1)
