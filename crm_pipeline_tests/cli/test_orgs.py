@@ -83,6 +83,9 @@ def test_check_names_every_problem_with_file_and_line(run: Run, environ: dict[st
          "    base_url: https://x.example\n", 3, "destinations.crm_con", "crm_com"),
         ("sources: {loke: {organisation_id: X}}\ndestinations:\n  crm_com:\n    field_policies:\n"
          "      e_mail: never\n", 5, "destinations.crm_com.field_policies.e_mail", "email"),
+        (MINIMAL + "mapping:\n  first_name: {from: nope}\n  email: {transform: email}\n",
+         4, "mapping.first_name", ""),
+        (MINIMAL + "currency: XXQ\nmapping: {}\n", 3, "currency", ""),
     ],
 )  # fmt: skip
 def test_a_name_that_nothing_installed_knows_is_a_problem_with_its_line(
