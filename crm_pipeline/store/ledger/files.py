@@ -4,6 +4,7 @@ A new file gets its header beside its place and is then renamed, so an empty or 
 that place is always an error: it is reported, never filled (``FAULTS.md`` S03, S11, I16).
 """
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -11,7 +12,7 @@ import stat
 from contextlib import closing, suppress
 from pathlib import Path
 
-from crm_pipeline.errors import ConfigurationError
+from crm_pipeline.errors import ConfigurationError, CrmPipelineError, TryLaterError
 from crm_pipeline.store.ledger.failures import damaged, not_migrated, translate
 
 FILE_MODE = 0o600
@@ -21,6 +22,9 @@ _MAGIC = b"SQLite format 3\x00"
 _OWNER = slice(68, 72)
 #: "CRMP". Changing it makes every existing ledger a foreign file.
 _OURS = 0x43524D50
+_SHORT_OF = (
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN,
+)  # fmt: skip
 
 
 def require_file(path: Path) -> None:
@@ -64,8 +68,14 @@ def make_file(path: Path) -> None:
         raise translate(error) from None
 
 
-def unusable(error: OSError) -> ConfigurationError:
-    """Return the error for a place that the system does not let us use."""
+def unusable(error: OSError) -> CrmPipelineError:
+    """Return the error for a place that the system does not let us use, now or ever."""
+    if error.errno in _SHORT_OF:
+        return TryLaterError(
+            f"The ledger's file cannot be used now ({errno.errorcode[error.errno]}).",
+            not_done="Nothing was read or written.",
+            remedy="Make room on its disk, or allow more open files, then run again.",
+        )
     return ConfigurationError(
         f"The ledger's file cannot be used ({type(error).__name__}).",
         not_done="Nothing was read or written.",
