@@ -4,6 +4,7 @@ Watermarks, applied state, plans, intents and receipts, consents, rejects, budge
 by default, Postgres by URL; one group of tables a module. Not here: rows by the million (``lake``).
 """
 
+from crm_pipeline.store.ledger.accounts import Accounts
 from crm_pipeline.store.ledger.applied import Applied, AppliedMedia
 from crm_pipeline.store.ledger.budgets import Budgets
 from crm_pipeline.store.ledger.consents import Consents
@@ -11,8 +12,9 @@ from crm_pipeline.store.ledger.engine import Database
 from crm_pipeline.store.ledger.leases import Lease, Leases, this_process
 from crm_pipeline.store.ledger.migrating import check, migrate, require_current
 from crm_pipeline.store.ledger.organisations import Organisations, OrganisationStatus
-from crm_pipeline.store.ledger.outbox import Intent, Outbox, OutboxRow, Receipt
+from crm_pipeline.store.ledger.outbox import Intent, Outbox, OutboxRow
 from crm_pipeline.store.ledger.plans import Approval, Plans, PlanStatus, StoredPlan
+from crm_pipeline.store.ledger.receipts import Receipt
 from crm_pipeline.store.ledger.rejects import Rejects, StoredReject
 from crm_pipeline.store.ledger.stages import Stages
 from crm_pipeline.store.ledger.times import Clock
@@ -51,6 +53,7 @@ class Ledger:
         self.watermarks = Watermarks(self._database, clock)
         self.stages = Stages(self._database)
         self.applied = Applied(self._database)
+        self.accounts = Accounts(self._database, clock)
         self.plans = Plans(self._database, clock)
         self.outbox = Outbox(self._database, clock)
         self.consents = Consents(self._database)

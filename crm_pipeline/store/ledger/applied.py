@@ -11,7 +11,7 @@ from sqlalchemy.engine import Row
 
 from crm_pipeline.core.records import AppliedObject, Fields, FieldValue
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
-from crm_pipeline.store.ledger.schema import applied, bases
+from crm_pipeline.store.ledger.schema import applied, applied_totals, bases
 from crm_pipeline.store.ledger.streaming import stream_text
 from crm_pipeline.store.ledger.times import from_micros
 
@@ -53,9 +53,13 @@ class Applied:
 
     def count(self, organisation: str, destination: str, object_kind: str) -> int:
         """Return how many objects the CRM has acknowledged."""
-        query = sa.select(sa.func.count()).where(_of(organisation, destination, object_kind))
+        query = sa.select(applied_totals.c.objects).where(
+            applied_totals.c.organisation == organisation,
+            applied_totals.c.destination == destination,
+            applied_totals.c.object_kind == object_kind,
+        )
         with self._database.read() as connection:
-            return int(connection.execute(query).scalar_one())
+            return int(connection.execute(query).scalar_one_or_none() or 0)
 
     def base(self, organisation: str, destination: str, *, except_plan: str = "") -> int:
         """Return the number of the newest receipt, leaving one plan's receipts out."""

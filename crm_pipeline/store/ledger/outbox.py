@@ -1,4 +1,4 @@
-"""Intents and receipts: what is being written to a CRM, and how every change ended.
+"""The outbox: what is being written to a CRM, and how every change of a plan ended.
 
 State machine (``ARCHITECTURE.md``, Apply): an intent is ``sending`` before its call leaves; it
 becomes an outcome, or ``unknown``; an unknown one is looked up and becomes an outcome or is
@@ -13,12 +13,12 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from crm_pipeline.core.records import Change, OutcomeKind
+from crm_pipeline.core.records import OutcomeKind
 from crm_pipeline.errors import TryLaterError
-from crm_pipeline.store.ledger.applied import fields_json, names_json
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
 from crm_pipeline.store.ledger.leases import Lease, require
-from crm_pipeline.store.ledger.schema import applied, bases, outbox, outcomes, plans
+from crm_pipeline.store.ledger.receipts import Receipt, ReceiptWriter
+from crm_pipeline.store.ledger.schema import outbox, outcomes
 from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
 
 
@@ -47,21 +47,6 @@ class OutboxRow:
     state: Literal["sending", "unknown"]
     attempt: int
     intent_at: dt.datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """How one change ended; ``outcome`` is None while that is unknown."""
-
-    change: Change
-    plan_digest: str
-    outcome: OutcomeKind | None
-    crm_id: str | None
-    withheld: tuple[str, ...]
-    reason: str
-    attempts: int
-    email_digest: str | None
-    phone_digest: str | None
 
 
 class Outbox:
@@ -113,22 +98,11 @@ class Outbox:
         Raises LeaseHeldError when the lease was taken over; then nothing is written, and the new
         holder looks the writes up itself.
         """
-        now = to_micros(self._clock())
-        ended = [receipt for receipt in receipts if receipt.outcome is not None]
-        landed = [receipt for receipt in ended if receipt.outcome in ("applied", "unchanged")]
+        if not receipts:
+            return
         with self._database.write() as connection:
             require(connection, lease)
-            for receipt in receipts:
-                if receipt.outcome is None:
-                    _mark_unknown(connection, organisation, destination, receipt)
-            self._write_applied(connection, organisation, destination, landed, now)
-            self._write_outcomes(connection, organisation, destination, ended, now)
-            _remove(
-                connection,
-                organisation,
-                destination,
-                [(receipt.change.object_kind, receipt.change.key) for receipt in ended],
-            )
+            self._writer(connection, organisation, destination).write(receipts)
 
     def release(
         self,
@@ -146,7 +120,7 @@ class Outbox:
         with self._database.write() as connection:
             if lease is not None:
                 require(connection, lease)
-            _remove(connection, organisation, destination, keys, plan_digest)
+            self._writer(connection, organisation, destination).remove(keys, plan_digest)
 
     def unfinished(self, organisation: str, destination: str) -> list[OutboxRow]:
         """Return the intents without an outcome, oldest first."""
@@ -207,91 +181,14 @@ class Outbox:
                 done.update(connection.execute(query).scalars())
         return done
 
-    def _write_applied(
-        self,
-        connection: Connection,
-        organisation: str,
-        destination: str,
-        receipts: Sequence[Receipt],
-        now: int,
-    ) -> None:
-        rows = [
-            {
-                "organisation": organisation,
-                "destination": destination,
-                "object_kind": receipt.change.object_kind,
-                "key": receipt.change.key,
-                "crm_id": receipt.crm_id or "",
-                "fingerprint": receipt.change.fingerprint,
-                "fields": fields_json(receipt.change.after),
-                "withheld": names_json(receipt.withheld),
-                "email_digest": receipt.email_digest,
-                "phone_digest": receipt.phone_digest,
-                "plan_digest": receipt.plan_digest,
-                "version_at": to_micros(receipt.change.version_at),
-                "applied_at": now,
-            }
-            for receipt in receipts
-        ]
-        if not rows:
-            return
-        insert = self._database.upsert(applied)
-        keys = ("organisation", "destination", "object_kind", "key")
-        changed = {name: insert.excluded[name] for name in rows[0] if name not in keys}
-        connection.execute(
-            insert.on_conflict_do_update(index_elements=list(keys), set_=changed), rows
+    def _writer(self, connection: Connection, organisation: str, destination: str) -> ReceiptWriter:
+        return ReceiptWriter(
+            database=self._database,
+            connection=connection,
+            organisation=organisation,
+            destination=destination,
+            now=to_micros(self._clock()),
         )
-
-    def _write_outcomes(
-        self,
-        connection: Connection,
-        organisation: str,
-        destination: str,
-        receipts: Sequence[Receipt],
-        now: int,
-    ) -> None:
-        rows = [
-            {
-                "organisation": organisation,
-                "destination": destination,
-                "plan_digest": receipt.plan_digest,
-                "object_kind": receipt.change.object_kind,
-                "key": receipt.change.key,
-                "kind": receipt.change.kind,
-                "outcome": receipt.outcome,
-                "reason": receipt.reason,
-                "attempts": receipt.attempts,
-                "settled_at": now,
-            }
-            for receipt in receipts
-        ]
-        if not rows:
-            return
-        insert = self._database.upsert(outcomes).on_conflict_do_nothing().returning(outcomes.c.seq)
-        for digest in sorted({receipt.plan_digest for receipt in receipts}):
-            of_plan = [row for row in rows if row["plan_digest"] == digest]
-            added = connection.execute(insert, of_plan).scalars().all()
-            if added:
-                _count(connection, organisation, destination, digest, len(added))
-                self._move_base(connection, organisation, destination, digest, max(added))
-
-    def _move_base(
-        self, connection: Connection, organisation: str, destination: str, digest: str, seq: int
-    ) -> None:
-        """Note a plan's newest receipt; of the other plans the newest one is enough."""
-        keys = {"organisation": organisation, "destination": destination, "plan_digest": digest}
-        connection.execute(
-            self._database.upsert(bases)
-            .values(**keys, seq=seq)
-            .on_conflict_do_update(index_elements=list(keys), set_={"seq": seq})
-        )
-        others = sa.and_(
-            bases.c.organisation == organisation,
-            bases.c.destination == destination,
-            bases.c.plan_digest != digest,
-        )
-        newest = sa.select(sa.func.max(bases.c.seq)).where(others).scalar_subquery()
-        connection.execute(sa.delete(bases).where(others, bases.c.seq < newest))
 
 
 def _require_settled(
@@ -314,55 +211,6 @@ def _require_settled(
             not_done="Nothing was sent.",
             remedy="Run again: they are looked up first.",
         )
-
-
-def _count(
-    connection: Connection, organisation: str, destination: str, digest: str, added: int
-) -> None:
-    connection.execute(
-        sa.update(plans)
-        .where(
-            plans.c.organisation == organisation,
-            plans.c.destination == destination,
-            plans.c.digest == digest,
-        )
-        .values(settled=plans.c.settled + added)
-    )
-
-
-def _mark_unknown(
-    connection: Connection, organisation: str, destination: str, receipt: Receipt
-) -> None:
-    connection.execute(
-        sa.update(outbox)
-        .where(
-            outbox.c.organisation == organisation,
-            outbox.c.destination == destination,
-            outbox.c.object_kind == receipt.change.object_kind,
-            outbox.c.key == receipt.change.key,
-        )
-        .values(state="unknown", reason=receipt.reason, attempt=receipt.attempts)
-    )
-
-
-def _remove(
-    connection: Connection,
-    organisation: str,
-    destination: str,
-    keys: Sequence[tuple[str, str]],
-    plan_digest: str | None = None,
-) -> None:
-    if not keys:
-        return
-    statement = sa.delete(outbox).where(
-        outbox.c.organisation == organisation,
-        outbox.c.destination == destination,
-        outbox.c.object_kind == sa.bindparam("its_kind"),
-        outbox.c.key == sa.bindparam("its_key"),
-    )
-    if plan_digest is not None:
-        statement = statement.where(outbox.c.plan_digest == plan_digest)
-    connection.execute(statement, [{"its_kind": kind, "its_key": key} for kind, key in keys])
 
 
 def _plan(organisation: str, destination: str, plan_digest: str) -> "sa.ColumnElement[bool]":

@@ -80,6 +80,15 @@ applied = sa.Table(
     # Rows lie in the order of their keys: all of them are read five times as fast.
     sqlite_with_rowid=False,
 )
+#: How many rows ``applied`` holds: counting five million of them takes more than a second.
+applied_totals = sa.Table(
+    "applied_totals",
+    metadata,
+    _organisation(),
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("object_kind", sa.Text, primary_key=True),
+    sa.Column("objects", sa.BigInteger, nullable=False),
+)
 plans = sa.Table(
     "plans",
     metadata,
@@ -147,6 +156,13 @@ outcomes = sa.Table(
         "key",
         unique=True,
     ),
+)
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    _organisation(),
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
 )
 bases = sa.Table(
     "bases",

@@ -99,6 +99,7 @@ class OutboxMachine(RuleBasedStateMachine):
         assert {row.key: (row.plan_digest, row.state) for row in rows} == self.waiting
         found = self.ledger.applied.get_many(self.slug, CRM, KIND, KEYS)
         assert {key: each.fields["first_name"] for key, each in found.items()} == self.applied
+        assert self.ledger.applied.count(self.slug, CRM, KIND) == len(self.applied)
         for plan in ("p1", "p2"):
             mine = {key: end for (digest, key), end in self.ended.items() if digest == plan}
             assert self.ledger.outbox.outcomes(self.slug, CRM, plan) == Counter(mine.values())

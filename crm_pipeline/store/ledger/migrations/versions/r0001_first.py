@@ -35,6 +35,14 @@ def upgrade() -> None:
         "applied_phone", "applied", ["organisation", "destination", "phone_digest"], unique=False
     )
     op.create_table(
+        "applied_totals",
+        sa.Column("organisation", sa.Text(), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("object_kind", sa.Text(), nullable=False),
+        sa.Column("objects", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("organisation", "destination", "object_kind"),
+    )
+    op.create_table(
         "approvals",
         sa.Column("organisation", sa.Text(), nullable=False),
         sa.Column("destination", sa.Text(), nullable=False),
