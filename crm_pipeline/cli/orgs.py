@@ -1,25 +1,28 @@
-"""``crm-pipeline orgs``: the organisation files, and pausing."""
+"""``crm-pipeline orgs``: the organisation files, pausing, and moving to another CRM account."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crm_pipeline.cli.options import Json, examples
+from crm_pipeline.cli.options import Json, MaybeDestination, Organisation, examples
 from crm_pipeline.errors import EXIT_CONFIGURATION, ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from crm_pipeline.settings import LoadedOrganisations
 
 EXAMPLES = examples(
     "orgs check",
     "orgs add blue-bakery --loke-id 01HRP5E5X8V37E3S3E28JT97KB",
     "orgs pause blue-bakery",
+    "orgs move-account --org blue-bakery --destination crm_com --yes",
     "orgs schema > organisation.schema.json",
 )
 
 app = typer.Typer(
-    help="List, check, add, pause and resume organisations.",
+    help="List, check, add, pause and resume organisations; move one to another CRM account.",
     no_args_is_help=True,
     epilog=EXAMPLES,
 )
@@ -169,6 +172,47 @@ def pause(slug: Slug) -> None:
 def resume(slug: Slug) -> None:
     """Go on with a paused organisation."""
     _set_paused(slug, is_paused=False)
+
+
+@app.command(
+    epilog=examples("orgs move-account --org blue-bakery --destination crm_com --yes"),
+)
+def move_account(
+    org: Organisation,
+    *,
+    destination: MaybeDestination = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Forget what the old CRM account acknowledged, so that all is planned for the new one."""
+    from crm_pipeline.cli.choosing import one_destination
+    from crm_pipeline.cli.opening import opened_runtime
+    from crm_pipeline.cli.screen import Screen
+    from crm_pipeline.sync.account import move_account as use_case
+
+    screen = Screen(is_json=as_json)
+    with opened_runtime() as runtime:
+        organisation = runtime.organisation(org)
+        name = one_destination(organisation, destination)
+        if not yes:
+            raise _unconfirmed(org, name, runtime.ledger.accounts.counts(org, name))
+        counts = use_case(runtime.workspace, org, organisation.destinations[name])
+    screen.line(
+        f"Forgotten: {counts['objects']:,} objects that the old {name} account acknowledged, and"
+        f" {counts['plans']:,} open plans. Nothing was removed there."
+    )
+    screen.line(f"Next: `crm-pipeline sync --org {org}`.")
+    screen.result({"organisation": org, "destination": name, "forgotten": dict(counts)})
+
+
+def _unconfirmed(org: str, destination: str, counts: "Mapping[str, int]") -> ConfigurationError:
+    return ConfigurationError(
+        f"This would forget {counts['objects']:,} objects that the old {destination} account"
+        f" acknowledged, and {counts['plans']:,} open plans;"
+        f" {counts['unknown']:,} writes have no outcome yet.",
+        not_done="Nothing was changed.",
+        remedy="Add `--yes` if the organisation really has another account now.",
+    )
 
 
 def show_problems(loaded: "LoadedOrganisations") -> None:

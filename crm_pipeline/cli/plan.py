@@ -56,16 +56,17 @@ def _make(slug: str, destination: str | None, *, is_full: bool, is_json: bool) -
     from crm_pipeline.cli.plan_view import plan_document, show_plan
     from crm_pipeline.cli.progress import ProgressDisplay
     from crm_pipeline.cli.screen import Screen
+    from crm_pipeline.sync.account import require_same_account
     from crm_pipeline.sync.plan import make_plan
 
     screen = Screen(is_json=is_json)
     with ProgressDisplay() as progress, opened_runtime(progress) as runtime:
         progress.begin(slug)
-        organisation = runtime.organisation(slug)
-        headers = [
-            make_plan(runtime.workspace, slug, each.spec, each.plan, is_full=is_full)
-            for each in chosen_destinations(organisation, destination).values()
-        ]
+        ws = runtime.workspace
+        chosen = chosen_destinations(runtime.organisation(slug), destination).values()
+        for each in chosen:
+            require_same_account(ws, slug, each)
+        headers = [make_plan(ws, slug, each.spec, each.plan, is_full=is_full) for each in chosen]
     for header in headers:
         show_plan(screen, header)
     has_changes = any(header.size for header in headers)

@@ -27,7 +27,11 @@ class SourceBinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationBinding:
-    """A destination of one organisation. ``account`` names the call budget that it shares."""
+    """A destination of one organisation.
+
+    ``account`` names the CRM account: its call budget, shared by all who use it, and whose
+    acknowledgements the applied state holds.
+    """
 
     spec: DestinationSpec
     connect: Callable[[], DestinationApi]

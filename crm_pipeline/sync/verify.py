@@ -24,6 +24,7 @@ from crm_pipeline.core.records import (
     Progress,
     RemoteObject,
 )
+from crm_pipeline.sync.account import require_same_account
 from crm_pipeline.sync.binding import DestinationBinding
 from crm_pipeline.sync.workspace import Workspace
 
@@ -87,6 +88,7 @@ def verify(
     A sample finds neither foreign objects nor all that is missing. Raises what the destination
     raises; then the drift table stays as it was.
     """
+    require_same_account(ws, organisation, binding)
     started = monotonic()
     work = _Verification(ws, organisation, binding, api)
     if sample is None:

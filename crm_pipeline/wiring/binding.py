@@ -199,8 +199,12 @@ _Unknown = tuple[Location, str, Collection[str]]
 
 
 def account_name(destination: str, settings: DestinationSettings) -> str:
-    """Return the name of a call budget: the same for all who share one CRM account."""
-    account = f"{settings.base_url}\n{settings.api_key.place}"
+    """Return the name of a CRM account: a digest of address, mode and the *place* of the key.
+
+    Its call budget and its applied state go by this name; a new key in the same place is the same
+    account.
+    """
+    account = f"{settings.base_url}\n{settings.mode}\n{settings.api_key.place}"
     return f"{destination}:{hashlib.blake2b(account.encode(), digest_size=8).hexdigest()}"
 
 

@@ -11,6 +11,7 @@ from crm_pipeline.store.ledger.plans import OPEN_STATES
 from crm_pipeline.store.ledger.schema import (
     accounts,
     applied,
+    applied_totals,
     approvals,
     bases,
     outbox,
@@ -77,7 +78,7 @@ class Accounts:
                     not_done="Nothing was changed.",
                 )
             self._close_plans(connection, organisation, destination)
-            for table in (applied, accounts):
+            for table in (applied, applied_totals, accounts):
                 connection.execute(sa.delete(table).where(_of(table, organisation, destination)))
             connection.execute(
                 sa.delete(positions).where(

@@ -9,6 +9,7 @@ from crm_pipeline.core.ports import DestinationApi
 from crm_pipeline.core.records import OUTCOME_KINDS, PlanHeader
 from crm_pipeline.errors import TryLaterError, UnbalancedError
 from crm_pipeline.store.ledger import this_process
+from crm_pipeline.sync.account import require_same_account
 from crm_pipeline.sync.apply.engine import Engine
 from crm_pipeline.sync.apply.gate import approve_plan, require_approval
 from crm_pipeline.sync.apply.ledgering import Ledgering
@@ -29,15 +30,17 @@ def apply_plan(
 ) -> ApplyReport:
     """Apply a stored plan, or what is left of it, and return how every change ended.
 
-    Raises PlanStaleError or PlanGuardedError before anything is sent, unless the plan was
-    approved by its digest; LeaseHeldError while another process applies; CredentialsRefusedError
-    and TryLaterError when the CRM stops us half-way (what was done is recorded, the rest stays
-    pending); UnbalancedError when the outcomes do not add up.
+    Raises ConfigurationError when the account is another one than before; PlanStaleError or
+    PlanGuardedError before anything is sent, unless the plan was approved by its digest;
+    LeaseHeldError while another process applies; CredentialsRefusedError and TryLaterError when
+    the CRM stops us half-way (what was done is recorded, the rest stays pending);
+    UnbalancedError when the outcomes do not add up.
     """
     name = binding.spec.name
     with ws.ledger.leases.hold(
         f"apply:{organisation}:{name}", this_process(), ws.waits.lease_seconds
     ) as lease:
+        require_same_account(ws, organisation, binding)
         books = Ledgering(ws, organisation, binding, lease)
         recover(ws, books, binding, api)
         require_approval(ws, header)
@@ -53,7 +56,9 @@ def recover_writes(
     """Find out what became of writes that a dead process left behind; return how many.
 
     Run before a new plan is made, so that the plan starts from what the CRM really holds.
+    Raises ConfigurationError when the account is another one than before.
     """
+    require_same_account(ws, organisation, binding)
     if not ws.ledger.outbox.unfinished(organisation, binding.spec.name):
         return 0
     name = f"apply:{organisation}:{binding.spec.name}"
