@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from crm_pipeline.errors import ConfigurationError
 from crm_pipeline.store.ledger.failures import is_disk_failure, translate
-from crm_pipeline.store.ledger.files import require_file
+from crm_pipeline.store.ledger.files import require_file, require_ours
 
 #: How long a writer waits for another one.
 BUSY_SECONDS = 15
@@ -156,9 +156,15 @@ def _sqlite_engine(path: Path, begin: str) -> Engine:
 
     def connect() -> sqlite3.Connection:
         require_file(path)
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             place, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
+        try:
+            require_ours(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     engine = sa.create_engine(f"sqlite:///{path}", creator=connect, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)

@@ -17,9 +17,6 @@ from crm_pipeline.store.ledger.failures import damaged, not_migrated, translate
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
-#: SQLite's header: its first 16 bytes, and where the number of the owning program is (big-endian).
-_MAGIC = b"SQLite format 3\x00"
-_OWNER = slice(68, 72)
 #: "CRMP". Changing it makes every existing ledger a foreign file.
 _OURS = 0x43524D50
 _SHORT_OF = (
@@ -28,25 +25,36 @@ _SHORT_OF = (
 
 
 def require_file(path: Path) -> None:
-    """Check that a ledger is at ``path``, and make it private. Reads 72 bytes.
+    """Check that a ledger can be at ``path``, and make it private. The file is never opened.
+
+    POSIX takes every lock of a process away when it closes any of its handles on a file, SQLite's
+    locks included, and two writers without locks destroy it (sqlite.org/howtocorrupt.html, 2.2).
+    What is inside is checked by ``require_ours``, through SQLite.
 
     Raises ConfigurationError when there is none or it is not ours to use, LedgerDamagedError when
     there is something else.
     """
     try:
-        mode = path.lstat().st_mode
-        if not stat.S_ISREG(mode):
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
             raise damaged("is not a plain file but a folder, a link or a device")
-        with path.open("rb") as file:
-            header = file.read(_OWNER.stop)
-        _tighten(path, mode)
+        if found.st_size == 0:
+            raise damaged("is not a SQLite database: its file is empty")
+        _tighten(path, found.st_mode)
     except FileNotFoundError:
         raise not_migrated() from None
     except OSError as error:
         raise unusable(error) from error
-    if not header.startswith(_MAGIC):
-        raise damaged("is not a SQLite database: its file is empty, cut short or overwritten")
-    if int.from_bytes(header[_OWNER], "big") != _OURS:
+
+
+def require_ours(connection: sqlite3.Connection) -> None:
+    """Raise LedgerDamagedError when the open file is another program's database, or none."""
+    try:
+        (owner,) = connection.execute("PRAGMA application_id").fetchone()
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise translate(error) from None
+    if owner != _OURS:
         raise damaged("is another program's SQLite database")
 
 
