@@ -1,7 +1,7 @@
 """What each CRM acknowledged, per object: the applied state."""
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,10 +9,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from crm_pipeline.core.records import AppliedObject, Fields, FieldValue
+from crm_pipeline.core.records import AppliedObject, FieldValue
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
 from crm_pipeline.store.ledger.schema import applied, applied_totals, bases
 from crm_pipeline.store.ledger.streaming import stream_text
+from crm_pipeline.store.ledger.texts import from_text
 from crm_pipeline.store.ledger.times import from_micros
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 #: The columns of ``stream``, all of them strings; ``withheld`` is a JSON list of field names.
 STREAM_COLUMNS = ("key", "crm_id", "fingerprint", "withheld", "email_digest", "phone_digest")
-_fields_decoder = msgspec.json.Decoder(dict[str, FieldValue])
-_names_decoder = msgspec.json.Decoder(tuple[str, ...])
+_fields = msgspec.json.Decoder(dict[str, FieldValue])
+_names = msgspec.json.Decoder(tuple[str, ...])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,24 +122,14 @@ def _of(organisation: str, destination: str, object_kind: str) -> "sa.ColumnElem
 
 
 def _object(row: "Row[tuple[object, ...]]") -> AppliedObject:
-    fields: Fields = _fields_decoder.decode(row.fields)
+    fields: dict[str, FieldValue] = from_text(_fields, row.fields)
     return AppliedObject(
         key=row.key,
         crm_id=row.crm_id,
         fingerprint=row.fingerprint,
         fields=fields,
-        withheld=_names_decoder.decode(row.withheld),
+        withheld=from_text(_names, row.withheld),
         plan_digest=row.plan_digest,
         version_at=from_micros(row.version_at),
         applied_at=from_micros(row.applied_at),
     )
-
-
-def names_json(names: Sequence[str]) -> str:
-    """Return field names as the ledger stores them."""
-    return msgspec.json.encode(list(names)).decode()
-
-
-def fields_json(fields: Mapping[str, FieldValue]) -> str:
-    """Return an object as the ledger stores it: canonical JSON."""
-    return msgspec.json.encode(fields, order="sorted").decode()

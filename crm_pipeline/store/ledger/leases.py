@@ -42,15 +42,25 @@ def this_process() -> str:
 def is_dead(owner: str) -> bool:
     """Whether the process with this label surely runs no more.
 
-    False for a process of another host or container: only time can tell.
+    False for a process of another host, boot or container: only time can tell.
     """
-    host, boot, container, pid, started = (owner.split("|") + [""] * 5)[:5]
-    this_host, this_boot, this_container = _this_host()
-    if host != this_host or not pid.isdigit() or not (boot and this_boot):
-        return False
-    if boot != this_boot:
-        return True
-    return container == this_container and _started(int(pid)) != started
+    _, boot, container, pid, started = _parts(owner)
+    _, this_boot, this_container = _this_host()
+    is_near = boot == this_boot != "" and container == this_container
+    return is_near and pid.isdigit() and _started(int(pid)) != started
+
+
+def is_elsewhere(owner: str) -> bool:
+    """Whether the label is surely of another machine, or of an earlier boot of this one.
+
+    Containers of one machine share its boot.
+    """
+    boot, this_boot = _parts(owner)[1], _this_host()[1]
+    return bool(boot and this_boot) and boot != this_boot
+
+
+def _parts(owner: str) -> list[str]:
+    return (owner.split("|") + [""] * 5)[:5]
 
 
 def _this_host() -> tuple[str, str, str]:
@@ -141,6 +151,7 @@ class Leases:
         new = self._database.upsert(leases).values(name=name, owner="", until=0, generation=0)
         query = sa.select(leases).where(leases.c.name == name).with_for_update()
         with self._database.write() as connection:
+            self._require_one_machine(connection, to_micros(now))
             connection.execute(new.on_conflict_do_nothing())
             row = connection.execute(query).one()
             if row.owner and row.until > to_micros(now) and not is_dead(row.owner):
@@ -152,6 +163,18 @@ class Leases:
                 .values(owner=owner, until=until, generation=generation)
             )
         return Lease(name, generation, self, seconds)
+
+    def _require_one_machine(self, connection: sa.Connection, now: int) -> None:
+        """A SQLite file must not be shared between machines: their locks may not meet (S09)."""
+        if not self._database.is_sqlite:
+            return
+        owners = connection.execute(sa.select(leases.c.owner).where(leases.c.until > now))
+        if any(is_elsewhere(owner) for owner in owners.scalars()):
+            raise LeaseHeldError(
+                "Another machine, or this one before its restart, works with this ledger's file.",
+                not_done="Nothing was done here.",
+                remedy="After a restart wait a minute. Machines share a ledger in Postgres only.",
+            )
 
     def _give_back(self, lease: Lease) -> None:
         statement = (

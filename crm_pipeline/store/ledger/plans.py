@@ -12,10 +12,12 @@ from sqlalchemy.engine import Row
 from crm_pipeline.core.records import PlanHeader
 from crm_pipeline.store.ledger.engine import Database
 from crm_pipeline.store.ledger.schema import approvals, plans
+from crm_pipeline.store.ledger.texts import from_text, to_text
 from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
 
 #: ``partly``: an apply ended early and can be taken up again. ``superseded``: a newer plan exists.
 PlanStatus = Literal["planned", "guarded", "applying", "partly", "applied", "superseded"]
+_header = msgspec.json.Decoder(PlanHeader)
 OPEN_STATES: tuple[PlanStatus, ...] = ("planned", "guarded", "applying", "partly")
 
 
@@ -54,7 +56,7 @@ class Plans:
             "created_at": to_micros(header.created_at),
             "status": status,
             "size": header.size,
-            "header": msgspec.json.encode(header).decode(),
+            "header": to_text(header),
         }
         with self._database.write() as connection:
             highest = connection.execute(sa.select(sa.func.max(plans.c.number)).where(of))
@@ -179,5 +181,5 @@ def _of(organisation: str, destination: str) -> "sa.ColumnElement[bool]":
 
 
 def _plan(row: "Row[*tuple[Any, ...]]") -> StoredPlan:
-    header = msgspec.json.decode(row.header, type=PlanHeader)
+    header = from_text(_header, row.header)
     return StoredPlan(header=header, status=row.status)

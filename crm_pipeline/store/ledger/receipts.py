@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from crm_pipeline.core.records import Change, OutcomeKind
-from crm_pipeline.store.ledger.applied import fields_json, names_json
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
 from crm_pipeline.store.ledger.schema import (
     applied,
@@ -21,6 +20,7 @@ from crm_pipeline.store.ledger.schema import (
     outcomes,
     plans,
 )
+from crm_pipeline.store.ledger.texts import to_text
 from crm_pipeline.store.ledger.times import to_micros
 
 _OBJECT = ("organisation", "destination", "object_kind", "key")
@@ -133,8 +133,8 @@ class ReceiptWriter:
                 "key": receipt.change.key,
                 "crm_id": receipt.crm_id or "",
                 "fingerprint": receipt.change.fingerprint,
-                "fields": fields_json(receipt.change.after),
-                "withheld": names_json(receipt.withheld),
+                "fields": to_text(receipt.change.after),
+                "withheld": to_text(receipt.withheld),
                 "email_digest": receipt.email_digest,
                 "phone_digest": receipt.phone_digest,
                 "plan_digest": receipt.plan_digest,

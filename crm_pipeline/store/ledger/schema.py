@@ -214,6 +214,7 @@ leases = sa.Table(
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("until", _TIME, nullable=False),
     sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Index("leases_until", "until"),
 )
 organisations = sa.Table(
     "organisations",

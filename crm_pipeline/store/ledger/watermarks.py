@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection, Row
 from crm_pipeline.errors import LeaseHeldError
 from crm_pipeline.store.ledger.engine import Database
 from crm_pipeline.store.ledger.schema import organisations, pull_progress, recent, watermarks
+from crm_pipeline.store.ledger.texts import from_text, to_text
 from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
 
 
@@ -61,6 +62,9 @@ class CompleteRead:
     rows: int
     is_sweep: bool
     recent: Iterable[tuple[str, str]]
+
+
+_progress = msgspec.json.Decoder(PullProgress)
 
 
 class Watermarks:
@@ -162,7 +166,7 @@ class Watermarks:
         self, organisation: str, source: str, dataset: str, progress: PullProgress
     ) -> None:
         """Note how far an unfinished read came, after its rows have landed."""
-        body = msgspec.json.encode(progress).decode()
+        body = to_text(progress)
         statement = (
             self._database.upsert(pull_progress)
             .values(organisation=organisation, source=source, dataset=dataset, body=body)
@@ -180,7 +184,7 @@ class Watermarks:
         )
         with self._database.read() as connection:
             body = connection.execute(query).scalar_one_or_none()
-        return None if body is None else msgspec.json.decode(body, type=PullProgress)
+        return None if body is None else from_text(_progress, body)
 
     def clear_progress(self, organisation: str, source: str, dataset: str) -> None:
         """Forget an unfinished read; the next one starts from its first page."""

@@ -13,7 +13,16 @@ from crm_pipeline.errors import (
     TryLaterError,
 )
 from crm_pipeline.store.ledger.failures import translate
-from crm_pipeline_tests.store.ledger.samples import ACME, CUSTOMERS, consent, read
+from crm_pipeline_tests.store.ledger.samples import (
+    ACME,
+    CUSTOMERS,
+    OF_CONTACTS,
+    OF_CRM,
+    consent,
+    header,
+    read,
+    receipt,
+)
 
 SECRET = "mina.okafor@mail.example"
 
@@ -70,6 +79,21 @@ def test_no_error_quotes_the_values_of_a_row(ledger):
         assert str(each.value).endswith("Report this with the command that was run.")
     assert ledger.consents.count(ACME) == 0
     assert ledger.watermarks.get(*CUSTOMERS) is None
+
+
+def test_a_stored_value_that_cannot_be_read_is_damage_and_is_not_quoted(ledger, lease):
+    ledger.outbox.settle(*OF_CRM, [receipt()], lease)
+    ledger.plans.save(header(), "planned")
+    with ledger._database.write() as connection:
+        for table, column in (("applied", "fields"), ("plans", "header")):
+            connection.execute(sa.text(f"UPDATE {table} SET {column} = '[\"{SECRET}\"]'"))
+    for read_it in (
+        lambda: ledger.applied.get_many(*OF_CONTACTS, ["loke:1"]),
+        lambda: ledger.plans.latest(*OF_CRM),
+    ):
+        with pytest.raises(LedgerDamagedError, match="cannot read") as caught:
+            read_it()
+        assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_reader_cannot_write(ledger):

@@ -53,3 +53,17 @@ def test_two_new_processes_share_one_ledger_and_one_budget_and_the_dead_hold_not
         both[0].wait()
         assert is_dead(told[0]["label"])
         assert not is_dead(told[1]["label"])
+
+
+def test_opening_another_connection_keeps_the_locks_of_the_first(tmp_path, opened):
+    """Without them another process takes itself for the last one and deletes what we still read."""
+    path = tmp_path / "ledger.sqlite3"
+    ours = opened(sqlite_url(path), lambda: dt.datetime.now(dt.UTC))
+    ours.migrate()
+    ours.organisations.set_paused("a", is_paused=True)
+    ours.organisations.paused()  # a second connection, as in every pool
+    script = (
+        f"import sqlite3; sqlite3.connect({str(path)!r}).execute('SELECT * FROM plans').close()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert path.with_name("ledger.sqlite3-wal").exists()

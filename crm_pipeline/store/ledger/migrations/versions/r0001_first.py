@@ -94,6 +94,7 @@ def upgrade() -> None:
         sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+    op.create_index("leases_until", "leases", ["until"], unique=False)
     op.create_table(
         "organisations",
         sa.Column("organisation", sa.Text(), nullable=False),
