@@ -1,12 +1,14 @@
-"""Dagster in the demo: its two processes, whether it answers, and its sensor switched on."""
+"""Dagster in the demo: its processes, runs that are started and watched, its sensor switched on."""
 
 import http.client
 import json
 import shutil
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from crm_pipeline.cli.demo.children import Children
+from crm_pipeline.cli.demo.children import Child, Children
 from crm_pipeline.errors import ConfigurationError
 
 SENSOR = "changes_sensor"
@@ -18,6 +20,29 @@ mutation($sensor: String!) {
   }) { __typename }
 }
 """
+_LAUNCH = """
+mutation($job: String!, $config: RunConfigData!, $tags: [ExecutionTag!]!) {
+  launchRun(executionParams: {
+    selector: {
+      repositoryName: "__repository__", repositoryLocationName: "crm_pipeline", jobName: $job
+    }
+    runConfigData: $config
+    executionMetadata: {tags: $tags}
+  }) { ... on LaunchRunSuccess { run { runId } } }
+}
+"""
+_STATUS = "query($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+#: How Dagster names a run that is over.
+ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+
+
+def prepare_instance(children: Children, folder: Path) -> Child:
+    """Make Dagster's databases, before two processes make them at once."""
+    return children.start(
+        "dagster instance migrate",
+        (_tool("dagster"), "instance", "migrate"),
+        log=folder / "logs" / "dagster-instance.log",
+    )
 
 
 def start_dagster(children: Children, folder: Path, port: int) -> None:
@@ -42,9 +67,28 @@ def is_answering(port: int) -> bool:
 
 def switch_sensor_on(port: int) -> bool:
     """Let the daemon look for changes; return whether Dagster agreed."""
-    query = json.dumps({"query": _START_SENSOR, "variables": {"sensor": SENSOR}})
-    answer = _request(port, "POST", "/graphql", query)
-    return answer is not None and '"Sensor"' in answer
+    answer = _graphql(port, _START_SENSOR, {"sensor": SENSOR})
+    return bool(answer.get("startSensor", {}).get("__typename") == "Sensor")
+
+
+def launch(port: int, job: str, config: Mapping[str, Any], tags: Mapping[str, str]) -> str | None:
+    """Start a run of a job; return its id, or None while Dagster does not know the job yet."""
+    pairs = [{"key": key, "value": value} for key, value in tags.items()]
+    answer = _graphql(port, _LAUNCH, {"job": job, "config": config, "tags": pairs})
+    run: str | None = answer.get("launchRun", {}).get("run", {}).get("runId")
+    return run
+
+
+def run_status(port: int, run: str) -> str:
+    """Return a run's status in Dagster's words; empty when it does not answer."""
+    status: str = _graphql(port, _STATUS, {"run": run}).get("runOrError", {}).get("status", "")
+    return status
+
+
+def _graphql(port: int, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    body = json.dumps({"query": query, "variables": variables})
+    answer = _request(port, "POST", "/graphql", body)
+    return (json.loads(answer).get("data") or {}) if answer is not None else {}
 
 
 def _request(port: int, method: str, path: str, body: str | None = None) -> str | None:

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crm_pipeline.cli.demo.children import Child, Children
-from crm_pipeline.cli.demo.dagster_ui import is_answering, start_dagster, switch_sensor_on
+from crm_pipeline.cli.demo.dagster_ui import (
+    is_answering,
+    prepare_instance,
+    start_dagster,
+    switch_sensor_on,
+)
+from crm_pipeline.cli.demo.first_sync import FirstSync
 from crm_pipeline.cli.demo.state import (
     CRM_COM_PORT,
     LOKE_PORT,
@@ -25,8 +31,6 @@ from crm_pipeline.cli.demo.watch import StoppedError, Watch
 from crm_pipeline.errors import EXIT_DATA, EXIT_OK, EXIT_TRY_LATER, BugError
 
 START_SECONDS = 120.0
-#: After this long the large sync surely holds its lease, so that Dagster leaves it alone.
-LEAD_SECONDS = 8.0
 SENSOR_SECONDS = 30.0
 
 
@@ -80,15 +84,12 @@ class _Demo:
         self._announce()
         self._start_sandbox()
         self._finish(self._start_here("ledger", "migrate"))
-        *small, large = SLUGS
-        for slug in small:
-            self._finish(self._first_sync(slug))
         if self.options.has_ui:
             self._start_dagster()
-        sync = self._first_sync(large)
-        if self.options.has_ui and not self.options.is_once:
-            self._switch_on_beside(sync)
-        self._finish(sync)
+            FirstSync(self.ports, self.watch, say).run()
+        else:
+            for slug in SLUGS:
+                self._finish(self._first_sync(slug))
         if not self.options.is_once:
             self._wait_for_the_end()
 
@@ -111,24 +112,23 @@ class _Demo:
     def _start_dagster(self) -> None:
         say("\nStarting Dagster.")
         port = self.ports.dagster
+        self._finish(prepare_instance(self.watch.children, self.folder))
         start_dagster(self.watch.children, self.folder, port)
         self.watch.until(lambda: is_answering(port), seconds=START_SECONDS)
         say(next_things(self.folder, self.ports, has_ui=True))
 
-    def _switch_on_beside(self, sync: Child) -> None:
-        """Let Dagster look for changes, once the large sync holds its lease."""
-        self.watch.try_until(lambda: sync.exit_code is not None, seconds=LEAD_SECONDS, besides=sync)
+    def _switch_on(self) -> None:
+        """Let Dagster look for changes."""
         port = self.ports.dagster
-        # The web server answers before it knows our definitions.
-        if self.watch.try_until(
-            lambda: switch_sensor_on(port), seconds=SENSOR_SECONDS, besides=sync
-        ):
+        if self.watch.try_until(lambda: switch_sensor_on(port), seconds=SENSOR_SECONDS):
             say("Dagster looks for changes from now on.")
         else:
             say("Switch `changes_sensor` on in Dagster, page Automation.")
 
     def _wait_for_the_end(self) -> None:
-        if not self.options.has_ui:
+        if self.options.has_ui:
+            self._switch_on()
+        else:
             self._start_logged("sync", "--all", "--loop", "--every", "5")
             say(next_things(self.folder, self.ports, has_ui=False))
         say("\nEvery organisation is in the CRM. Ctrl-C stops everything.")
