@@ -39,6 +39,7 @@ def apply(
     from crm_pipeline.errors import ConfigurationError
     from crm_pipeline.sync.apply import apply_plan, approve_plan
     from crm_pipeline.sync.plan import load_plan
+    from crm_pipeline.sync.run import require_active
 
     if approve and digest is None:
         raise ConfigurationError(
@@ -51,6 +52,7 @@ def apply(
     with ProgressDisplay() as progress, opened_runtime(progress) as runtime:
         progress.begin(org)
         organisation = runtime.organisation(org)
+        require_active(runtime.workspace, organisation)
         if digest is not None:
             destination = one_destination(organisation, destination)
         for name, binding in chosen_destinations(organisation, destination).items():

@@ -58,12 +58,14 @@ def _make(slug: str, destination: str | None, *, is_full: bool, is_json: bool) -
     from crm_pipeline.cli.screen import Screen
     from crm_pipeline.sync.account import require_same_account
     from crm_pipeline.sync.plan import make_plan
+    from crm_pipeline.sync.run import require_active
 
     screen = Screen(is_json=is_json)
     with ProgressDisplay() as progress, opened_runtime(progress) as runtime:
         progress.begin(slug)
-        ws = runtime.workspace
-        chosen = chosen_destinations(runtime.organisation(slug), destination).values()
+        ws, organisation = runtime.workspace, runtime.organisation(slug)
+        require_active(ws, organisation)
+        chosen = chosen_destinations(organisation, destination).values()
         for each in chosen:
             require_same_account(ws, slug, each)
         headers = [make_plan(ws, slug, each.spec, each.plan, is_full=is_full) for each in chosen]

@@ -23,7 +23,7 @@ def pull(
     from crm_pipeline.cli.screen import Screen
     from crm_pipeline.store.ledger import this_process
     from crm_pipeline.sync.resolve import resolve_contacts
-    from crm_pipeline.sync.run import SyncReport, pull_source
+    from crm_pipeline.sync.run import SyncReport, pull_source, require_active
 
     screen = Screen(is_json=as_json)
     report = SyncReport(organisation=org)
@@ -31,6 +31,7 @@ def pull(
         progress.begin(org)
         organisation = runtime.organisation(org)
         ws = runtime.workspace
+        require_active(ws, organisation)
         with ws.ledger.leases.hold(f"sync:{org}", this_process(), ws.waits.lease_seconds):
             for binding in chosen("source", organisation.sources, source).values():
                 pull_source(ws, org, binding, report, is_full=full)

@@ -30,6 +30,7 @@ def verify(
     from crm_pipeline.cli.progress import ProgressDisplay
     from crm_pipeline.cli.screen import Screen
     from crm_pipeline.sync import verify as use_case
+    from crm_pipeline.sync.run import require_active
 
     wanted = _sample_size(sample)
     screen = Screen(is_json=as_json)
@@ -37,6 +38,7 @@ def verify(
     with ProgressDisplay() as progress, opened_runtime(progress) as runtime:
         progress.begin(org)
         organisation = runtime.organisation(org)
+        require_active(runtime.workspace, organisation)
         for name, binding in chosen_destinations(organisation, destination).items():
             size = binding.verify.sample if sample is None else wanted
             api = binding.connect()

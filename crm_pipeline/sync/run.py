@@ -60,7 +60,7 @@ def sync_organisation(
     report = SyncReport(organisation=organisation.slug)
     lease_seconds = ws.waits.lease_seconds
     with _kept(report):
-        _require_active(ws, organisation)
+        require_active(ws, organisation)
         with ws.ledger.leases.hold(f"sync:{organisation.slug}", this_process(), lease_seconds):
             _sync(ws, organisation, report, sources, destinations, is_full=is_full)
     _record(ws, report)
@@ -131,7 +131,8 @@ def deliver(
         api.close()
 
 
-def _require_active(ws: Workspace, organisation: OrganisationBinding) -> None:
+def require_active(ws: Workspace, organisation: OrganisationBinding) -> None:
+    """Raise ConfigurationError when the organisation is paused, by its file or by an operator."""
     if organisation.is_paused or ws.ledger.organisations.is_paused(organisation.slug):
         raise ConfigurationError(
             f"{organisation.slug} is paused.",
