@@ -1,8 +1,10 @@
-"""The checks: one question each, about all organisations together.
+"""The checks: one question each, about all organisations together, or about those of a run.
 
 Each answers in a sentence that a person can read ("3 of 1,000 organisations outside their guard:
 ..."), with a row for each offender. They read the ledger and a plan's own changes, never a CRM.
 """
+
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -10,7 +12,7 @@ from crm_pipeline.core.ports import DestinationSpec, SourceSpec
 from crm_pipeline.defs.failures import dagster_failures
 from crm_pipeline.defs.judging import balance as balance_of
 from crm_pipeline.defs.judging import consent as consent_of
-from crm_pipeline.defs.judging import guarded, offenders, silence
+from crm_pipeline.defs.judging import guarded, judge_each, silence
 from crm_pipeline.defs.judging import uniqueness as uniqueness_of
 from crm_pipeline.defs.verdicts import verdict
 from crm_pipeline.wiring import Runtime
@@ -24,11 +26,13 @@ def freshness_check(source: SourceSpec, dataset: str) -> dg.AssetChecksDefinitio
         name="freshness",
         description="Every organisation was pulled to the end within the last day.",
     )
-    def freshness(runtime: dg.ResourceParam[Runtime]) -> dg.AssetCheckResult:
+    def freshness(
+        context: dg.AssetCheckExecutionContext, runtime: dg.ResourceParam[Runtime]
+    ) -> dg.AssetCheckResult:
         with dagster_failures():
             return verdict(
                 "not pulled for more than a day",
-                *offenders(runtime, silence(runtime, source.name, dataset)),
+                judge_each(runtime, silence(runtime, source.name, dataset), scope(context)),
                 severity=dg.AssetCheckSeverity.WARN,
             )
 
@@ -44,10 +48,13 @@ def uniqueness_check(spec: DestinationSpec) -> dg.AssetChecksDefinition:
         description="No contact of the CRM, no e-mail address and no phone number stands for two"
         " people.",
     )
-    def uniqueness(runtime: dg.ResourceParam[Runtime]) -> dg.AssetCheckResult:
+    def uniqueness(
+        context: dg.AssetCheckExecutionContext, runtime: dg.ResourceParam[Runtime]
+    ) -> dg.AssetCheckResult:
         with dagster_failures():
             return verdict(
-                "holding somebody twice", *offenders(runtime, uniqueness_of(runtime, spec))
+                "holding somebody twice",
+                judge_each(runtime, uniqueness_of(runtime, spec), scope(context)),
             )
 
     return uniqueness
@@ -61,11 +68,13 @@ def guards_check(spec: DestinationSpec) -> dg.AssetChecksDefinition:
         name="guards",
         description="Each newest plan is inside its guards, or a person approved it.",
     )
-    def guards(runtime: dg.ResourceParam[Runtime]) -> dg.AssetCheckResult:
+    def guards(
+        context: dg.AssetCheckExecutionContext, runtime: dg.ResourceParam[Runtime]
+    ) -> dg.AssetCheckResult:
         with dagster_failures():
             return verdict(
                 "outside their guard",
-                *offenders(runtime, guarded(runtime, spec.name)),
+                judge_each(runtime, guarded(runtime, spec.name), scope(context)),
             )
 
     return guards
@@ -79,11 +88,13 @@ def consent_check(spec: DestinationSpec) -> dg.AssetChecksDefinition:
         name="consent",
         description="Whoever the newest plan makes mailable has said yes, and not no since.",
     )
-    def consent(runtime: dg.ResourceParam[Runtime]) -> dg.AssetCheckResult:
+    def consent(
+        context: dg.AssetCheckExecutionContext, runtime: dg.ResourceParam[Runtime]
+    ) -> dg.AssetCheckResult:
         with dagster_failures():
             return verdict(
                 "widening consent without proof",
-                *offenders(runtime, consent_of(runtime, spec)),
+                judge_each(runtime, consent_of(runtime, spec), scope(context)),
             )
 
     return consent
@@ -97,14 +108,25 @@ def balance_check(spec: DestinationSpec) -> dg.AssetChecksDefinition:
         name="balance",
         description="The outcomes of each applied plan add up to its changes.",
     )
-    def balance(runtime: dg.ResourceParam[Runtime]) -> dg.AssetCheckResult:
+    def balance(
+        context: dg.AssetCheckExecutionContext, runtime: dg.ResourceParam[Runtime]
+    ) -> dg.AssetCheckResult:
         with dagster_failures():
             return verdict(
                 "out of balance",
-                *offenders(runtime, balance_of(runtime, spec.name)),
+                judge_each(runtime, balance_of(runtime, spec.name), scope(context)),
             )
 
     return balance
+
+
+def scope(context: dg.AssetCheckExecutionContext) -> Sequence[str] | None:
+    """Return the organisations of a partitioned run, or None: all.
+
+    A run of one organisation must not cost a look at a thousand.
+    """
+    has_partitions = context.has_partition_key or context.has_partition_key_range
+    return context.partition_keys if has_partitions else None
 
 
 checks_job = dg.define_asset_job(

@@ -108,7 +108,7 @@ def named(organisations: Iterable[str]) -> str:
 
     >>> named(["alfa", "bravo"])
     'alfa, bravo'
-    >>> named(f"o{number:02}" for number in range(23))[-18:]
+    >>> named(f"o{number:02}" for number in range(23))[-19:]
     'o18, o19 and 3 more'
     """
     names = sorted(organisations)

@@ -5,7 +5,7 @@ Dagster knows them (``checks``).
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from crm_pipeline.core.consent import decide
 from crm_pipeline.core.ports import DestinationSpec
 from crm_pipeline.core.records import Change, PlanHeader
 from crm_pipeline.defs.choosing import active_slugs
+from crm_pipeline.defs.verdicts import Judged
 from crm_pipeline.sync.plan import iter_changes
 from crm_pipeline.wiring import Runtime
 
@@ -35,14 +36,13 @@ _ONCE = (
 _CHANNELS = (("email_opt_out", "email"), ("sms_opt_out", "sms"))
 
 
-def offenders(runtime: Runtime, judge: Judge) -> tuple[dict[str, str], int]:
-    """Judge every organisation that is neither paused nor broken.
-
-    Returns what is wrong by organisation, and how many were judged.
-    """
-    slugs = active_slugs(runtime)
+def judge_each(runtime: Runtime, judge: Judge, only: Collection[str] | None) -> Judged:
+    """Judge every organisation that is neither paused nor broken, or ``only`` some of those."""
+    active = active_slugs(runtime)
+    slugs = active if only is None else [slug for slug in active if slug in only]
     judged = {slug: judge(slug) for slug in slugs}
-    return {slug: why for slug, why in judged.items() if why is not None}, len(slugs)
+    wrong = {slug: why for slug, why in judged.items() if why is not None}
+    return Judged(offenders=wrong, total=len(slugs), is_part=only is not None)
 
 
 def silence(runtime: Runtime, source: str, dataset: str) -> Judge:

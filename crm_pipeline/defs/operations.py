@@ -70,7 +70,10 @@ def approve(
             by=config.approved_by,
             hours=config.hours,
         )
-    context.log.info(f"Plan {header.digest} of {config.organisation} is approved.")
+    context.log.info(
+        f"Plan {header.digest} of {config.organisation} is approved. Next: materialise"
+        f" {header.destination}/applied for it, or run `sweep_job` for it."
+    )
 
 
 class PauseConfig(dg.Config):

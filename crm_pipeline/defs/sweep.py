@@ -7,6 +7,7 @@ organisation and stage that really changed. Not here: choosing (``choosing``), m
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import dagster as dg
 
@@ -24,6 +25,9 @@ from crm_pipeline.errors import ConfigurationError, LeaseHeldError
 from crm_pipeline.sync.run import SyncReport, sync_organisation
 from crm_pipeline.wiring import Runtime
 
+#: Most of a small organisation's sync is waiting for the network and the disk.
+AT_ONCE = 4
+
 
 @dg.op(
     out={},
@@ -38,13 +42,26 @@ def sweep(
     with dagster_failures():
         slugs = choose(runtime, config)
         add_partitions(context.instance, set(slugs) & set(runtime.organisations))
-        for slug in slugs:
-            report = sync_one(runtime, slug, is_full=config.is_full)
+        for report in sync_each(runtime, slugs, is_full=config.is_full):
             context.log.info(sentence(report))
             yield from materialisations(runtime, report)
             troubles += troubles_of(report)
         if troubles:
             raise failure_of_many(troubles, total=len(slugs))
+
+
+def sync_each(runtime: Runtime, slugs: Sequence[str], *, is_full: bool) -> Iterator[SyncReport]:
+    """Sync organisations, ``AT_ONCE`` at a time, and give each report as it is there.
+
+    When the run is stopped, those under way are finished and the rest is not begun.
+    """
+    pool = ThreadPoolExecutor(AT_ONCE, "sweep")
+    try:
+        work = [pool.submit(sync_one, runtime, slug, is_full=is_full) for slug in slugs]
+        for done in as_completed(work):
+            yield done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def sync_one(runtime: Runtime, slug: str, *, is_full: bool) -> SyncReport:
@@ -81,7 +98,7 @@ def materialisations(runtime: Runtime, report: SyncReport) -> Iterator[dg.AssetM
     if report.resolve is not None and report.resolve.rows:
         yield _event(["contacts"], slug, desired_metadata(ws, slug, report.resolve))
     for name, header in report.plans.items():
-        if header.size or header.is_full:
+        if header.size:
             yield _event([name, "plan"], slug, plan_metadata(header))
     for name, applied in report.applied.items():
         if any(applied.counts.values()):

@@ -4,6 +4,7 @@ Pure. Not here: how an organisation is judged (``checks``).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import dagster as dg
 
@@ -13,40 +14,52 @@ from crm_pipeline.defs.failures import named
 ROWS_SHOWN = 100
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What is wrong, by organisation, among ``total`` of them.
+
+    ``is_part``: only the organisations of one run were judged, not all.
+    """
+
+    offenders: Mapping[str, str]
+    total: int
+    is_part: bool = False
+
+
 def verdict(
     fault: str,
-    offenders: Mapping[str, str],
-    total: int,
+    judged: Judged,
     *,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
-    """Return a check's result about ``total`` organisations.
-
-    ``fault`` completes "3 of 1,000 organisations ...". ``offenders`` says why, by organisation.
-    """
+    """Return a check's result; ``fault`` completes "3 of 1,000 organisations ..."."""
+    offenders = judged.offenders
     return dg.AssetCheckResult(
         passed=not offenders,
         severity=severity,
-        description=sentence(fault, offenders, total=total),
+        description=sentence(fault, judged),
         metadata={
-            "organisations": total,
+            "organisations": judged.total,
             "offenders": len(offenders),
             **({"why": why(offenders)} if offenders else {}),
         },
     )
 
 
-def sentence(fault: str, offenders: Mapping[str, str], *, total: int) -> str:
+def sentence(fault: str, judged: Judged) -> str:
     """Return the aggregate in words.
 
-    >>> sentence("outside their guard", {"alfa": "", "bravo": ""}, total=1000)
+    >>> two = {"alfa": "", "bravo": ""}
+    >>> sentence("outside their guard", Judged(offenders=two, total=1000))
     '2 of 1,000 organisations outside their guard: alfa, bravo.'
-    >>> sentence("outside their guard", {}, total=1000)
-    'None of 1,000 organisations outside their guard.'
+    >>> sentence("outside their guard", Judged(offenders={}, total=25, is_part=True))
+    'None of 25 organisations (those of this run) outside their guard.'
     """
-    if not offenders:
-        return f"None of {total:,} organisations {fault}."
-    return f"{len(offenders):,} of {total:,} organisations {fault}: {named(offenders)}."
+    noun = "organisations (those of this run)" if judged.is_part else "organisations"
+    if not judged.offenders:
+        return f"None of {judged.total:,} {noun} {fault}."
+    names = named(judged.offenders)
+    return f"{len(judged.offenders):,} of {judged.total:,} {noun} {fault}: {names}."
 
 
 def why(offenders: Mapping[str, str]) -> dg.TableMetadataValue:

@@ -54,5 +54,15 @@ def test_outcomes_that_do_not_add_up_are_found(world):
     assert found.description == "1 of 3 organisations out of balance: alfa."
 
 
+def test_a_run_of_one_organisation_judges_that_one_only_and_says_so(world):
+    world.write("bravo", world.loke_id("bravo"), guards={"max_creates": 3})
+    world.run_job("sweep_job", "sweep", organisations=["bravo"])
+    result = world.materialise("*", "alfa")
+    assert result.success, failures_of(result)
+    assert check_of(result, "guards").description == (
+        "None of 1 organisations (those of this run) outside their guard."
+    )
+
+
 def fields_of(header) -> dict[str, object]:
     return {name: getattr(header, name) for name in type(header).__dataclass_fields__}
