@@ -43,13 +43,14 @@ class Ledger:
     """The ledger of one installation. Thread-safe; one object a process is enough.
 
     ``url`` is a SQLAlchemy URL: ``sqlite:////path/ledger.db`` or ``postgresql+psycopg://...``.
+    A writer waits up to ``busy_seconds`` for another one; 15 unless given.
     Nothing is made or opened before the first call; ``migrate`` makes what is missing. Every call
     raises ConfigurationError when ``migrate`` has to be run, LedgerDamagedError when the ledger is
     damaged or another program's, TryLaterError when the disk or the server does not do its part.
     """
 
-    def __init__(self, url: str, *, clock: Clock) -> None:
-        self._database = Database(url)
+    def __init__(self, url: str, *, clock: Clock, busy_seconds: float | None = None) -> None:
+        self._database = Database(url, busy_seconds=busy_seconds)
         self.watermarks = Watermarks(self._database, clock)
         self.stages = Stages(self._database)
         self.applied = Applied(self._database)

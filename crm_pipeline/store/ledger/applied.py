@@ -81,8 +81,10 @@ class Applied:
         found: dict[str, AppliedMedia] = {}
         with self._database.read() as connection:
             for some in _chunks(digests):
-                for column in (applied.c.email_digest, applied.c.phone_digest):
-                    query = sa.select(*columns).where(where, column.in_(some))
+                for name in ("email", "phone"):
+                    query = sa.select(*columns).where(where, applied.c[f"{name}_digest"].in_(some))
+                    # SQLite would rather read all objects: 5.5 s for 1,000 among a million.
+                    query = query.with_hint(applied, f"INDEXED BY applied_{name}", "sqlite")
                     for row in connection.execute(query):
                         found[row.key] = AppliedMedia(
                             key=row.key,

@@ -37,12 +37,12 @@ _DURABLE = (
 class Database:
     """One database with a writer and readers. Thread-safe: threads take turns at writing."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, busy_seconds: float | None = None) -> None:
         address = _address(url)
         #: The SQLite file, or None when this is Postgres.
         self.path = Path(str(address.database)) if _is_sqlite(address) else None
         self._lock = threading.RLock()
-        self._writer, self._reader = _engines(address, self.path)
+        self._writer, self._reader = _engines(address, self.path, busy_seconds)
         self._driver_errors = (exc.SQLAlchemyError, self._writer.dialect.loaded_dbapi.Error)
 
     @property
@@ -134,30 +134,40 @@ def _is_sqlite(address: URL) -> bool:
     return address.get_backend_name() == "sqlite"
 
 
-def _engines(address: URL, path: Path | None) -> tuple[Engine, Engine]:
+def _engines(address: URL, path: Path | None, busy_seconds: float | None) -> tuple[Engine, Engine]:
     """Return a writer and a reader."""
     if path is None:
-        writer = _postgres_engine(address)
+        writer = _postgres_engine(address, busy_seconds)
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         return writer, writer.execution_options(**options)
-    return _sqlite_engine(path, "BEGIN IMMEDIATE"), _sqlite_engine(path, "BEGIN")
+    reader = _sqlite_engine(path, "BEGIN", busy_seconds)
+    event.listen(reader, "connect", _forbid_writing)
+    return _sqlite_engine(path, "BEGIN IMMEDIATE", busy_seconds), reader
 
 
-def _postgres_engine(address: URL) -> Engine:
+def _postgres_engine(address: URL, busy_seconds: float | None) -> Engine:
     known = {"connect_timeout": CONNECT_SECONDS} if "connect_timeout" not in address.query else {}
     engine = sa.create_engine(address, hide_parameters=True, pool_pre_ping=True, connect_args=known)
-    event.listen(engine, "connect", _prepare_postgres)
+
+    def prepare(connection: Any, _: object) -> None:
+        seconds = BUSY_SECONDS if busy_seconds is None else busy_seconds
+        connection.execute(_DURABLE)
+        connection.execute(f"SET lock_timeout = {round(seconds * 1_000)}")
+        connection.commit()
+
+    event.listen(engine, "connect", prepare)
     return engine
 
 
-def _sqlite_engine(path: Path, begin: str) -> Engine:
+def _sqlite_engine(path: Path, begin: str, busy_seconds: float | None) -> Engine:
     # `mode=rw`: opening never makes a file, see `files`.
     place = f"file:{quote(str(path.absolute()))}?mode=rw"
 
     def connect() -> sqlite3.Connection:
         require_file(path)
+        seconds = BUSY_SECONDS if busy_seconds is None else busy_seconds
         connection = sqlite3.connect(
-            place, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            place, uri=True, timeout=seconds, isolation_level=None, check_same_thread=False
         )
         try:
             require_ours(connection)
@@ -177,7 +187,5 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _prepare_postgres(connection: Any, _: object) -> None:
-    connection.execute(_DURABLE)
-    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
-    connection.commit()
+def _forbid_writing(connection: sqlite3.Connection, _: object) -> None:
+    connection.execute("PRAGMA query_only=ON")

@@ -40,7 +40,7 @@ def require_file(path: Path) -> None:
             raise damaged("is not a plain file but a folder, a link or a device")
         if found.st_size == 0:
             raise damaged("is not a SQLite database: its file is empty")
-        _tighten(path, found.st_mode)
+        _tighten(path)
     except FileNotFoundError:
         raise not_migrated() from None
     except OSError as error:
@@ -95,16 +95,18 @@ def _make_draft(path: Path) -> Path:
     """Return a whole SQLite file without tables. The caller holds the folder's lock."""
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+    file = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE)
+    os.fchmod(file, FILE_MODE)  # whatever the umask took away
+    os.close(file)
     with closing(sqlite3.connect(draft)) as connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA application_id={_OURS}")
     return draft
 
 
-def _tighten(path: Path, mode: int) -> None:
-    if not mode & 0o077:
-        return
+def _tighten(path: Path) -> None:
     for ending in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
-            path.with_name(path.name + ending).chmod(FILE_MODE)
+            file = path.with_name(path.name + ending)
+            if file.lstat().st_mode & 0o077:
+                file.chmod(FILE_MODE)

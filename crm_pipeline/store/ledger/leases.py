@@ -47,7 +47,7 @@ def is_dead(owner: str) -> bool:
     _, boot, container, pid, started = _parts(owner)
     _, this_boot, this_container = _this_host()
     is_near = boot == this_boot != "" and container == this_container
-    return is_near and pid.isdigit() and _started(int(pid)) != started
+    return is_near and pid.isdigit() and _has_ended(int(pid), started)
 
 
 def is_elsewhere(owner: str) -> bool:
@@ -71,6 +71,16 @@ def _this_host() -> tuple[str, str, str]:
     with suppress(OSError):
         container = str(_PROCESSES.readlink())
     return socket.gethostname(), boot, container
+
+
+def _has_ended(pid: int, started: str) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # another user's, whom /proc may hide (hidepid), and alive
+    return _started(pid) != started
 
 
 def _started(pid: int) -> str:

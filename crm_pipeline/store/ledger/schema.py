@@ -156,6 +156,7 @@ outcomes = sa.Table(
         "key",
         unique=True,
     ),
+    sqlite_autoincrement=True,
 )
 accounts = sa.Table(
     "accounts",
@@ -184,6 +185,7 @@ consents = sa.Table(
     sa.Column("seen_at", _TIME, nullable=False),
     sa.Column("origin", sa.Text, nullable=False),
     sa.Index("consents_person", "organisation", "key"),
+    sqlite_autoincrement=True,
 )
 rejects = sa.Table(
     "rejects",
