@@ -211,12 +211,13 @@ def _apply(row: Customer, fields: dict[str, Any]) -> None:
 
 
 def _small_change(row: Customer, chance: random.Random) -> dict[str, Any]:
+    """Change what concerns this customer alone; a phone or e-mail may be shared with others."""
     kind = chance.randrange(4)
     if kind == 0:
         return {"hasAgreedToMarketing": not row.get("hasAgreedToMarketing", False)}
     if kind == 1:
         return {"lastName": f"{row['lastName']}-{chance.choice(('Lee', 'Stone', 'Núñez'))}"}
     if kind == 2:
-        return {"phoneNumber": f"+614{chance.randrange(10_000_000, 20_000_000)}"}
+        return {"dob": f"{chance.randrange(1950, 2005)}-{chance.randrange(1, 13):02d}-11"}
     earned = (row.get("statistics") or {}).get("totalPointsEarned", 0) + chance.randrange(1, 500)
     return {"statistics": {"pointsBalance": earned, "totalPointsEarned": earned}}
