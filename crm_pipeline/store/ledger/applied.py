@@ -24,6 +24,18 @@ STREAM_COLUMNS = ("key", "crm_id", "fingerprint", "withheld", "email_digest", "p
 _fields = msgspec.json.Decoder(dict[str, FieldValue])
 _names = msgspec.json.Decoder(tuple[str, ...])
 
+#: Without statistics SQLite takes an organisation's objects for nine, and would read them all
+#: rather than look a thousand digests up: 5.5 s among a million. CROSS JOIN keeps the order.
+_MEDIA_IN_SQLITE = {
+    name: sa.text(
+        "SELECT applied.key, email_digest, phone_digest"
+        f" FROM json_each(:digests) AS wanted CROSS JOIN applied INDEXED BY applied_{name}"
+        " WHERE organisation = :organisation AND destination = :destination"
+        f" AND {name}_digest = wanted.value AND object_kind = :object_kind"
+    )
+    for name in ("email", "phone")
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedMedia:
@@ -76,15 +88,11 @@ class Applied:
         self, organisation: str, destination: str, object_kind: str, digests: Collection[str]
     ) -> list[AppliedMedia]:
         """Return our objects that carry one of some media, by digest."""
-        where = _of(organisation, destination, object_kind)
-        columns = (applied.c.key, applied.c.email_digest, applied.c.phone_digest)
         found: dict[str, AppliedMedia] = {}
         with self._database.read() as connection:
             for some in _chunks(digests):
                 for name in ("email", "phone"):
-                    query = sa.select(*columns).where(where, applied.c[f"{name}_digest"].in_(some))
-                    # SQLite would rather read all objects: 5.5 s for 1,000 among a million.
-                    query = query.with_hint(applied, f"INDEXED BY applied_{name}", "sqlite")
+                    query = self._media_query(name, organisation, destination, object_kind, some)
                     for row in connection.execute(query):
                         found[row.key] = AppliedMedia(
                             key=row.key,
@@ -92,6 +100,17 @@ class Applied:
                             phone_digest=row.phone_digest,
                         )
         return list(found.values())
+
+    def _media_query(
+        self, name: str, organisation: str, destination: str, object_kind: str, digests: list[str]
+    ) -> "sa.Executable":
+        if self._database.is_sqlite:
+            values = (organisation, destination, object_kind, msgspec.json.encode(digests).decode())
+            names = ("organisation", "destination", "object_kind", "digests")
+            return _MEDIA_IN_SQLITE[name].bindparams(**dict(zip(names, values, strict=True)))
+        columns = (applied.c.key, applied.c.email_digest, applied.c.phone_digest)
+        where = _of(organisation, destination, object_kind)
+        return sa.select(*columns).where(where, applied.c[f"{name}_digest"].in_(digests))
 
     def stream(
         self, organisation: str, destination: str, object_kind: str
