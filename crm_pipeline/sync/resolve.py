@@ -3,7 +3,7 @@
 An incremental pass maps what landed since the last one; a full pass maps the newest version of
 every row and replaces the table. Both give the same contacts, byte for byte (a property test says
 so). Landing never adds a row that is older than the one it has, so the newest of the new batches
-is the newest of all.
+is the newest of all. Whom complete sweeps no longer see leaves with the next full pass.
 """
 
 import datetime as dt
@@ -31,6 +31,7 @@ from crm_pipeline.core.pulling import latest_plausible
 from crm_pipeline.core.records import ConsentRecord, Fields, FieldValue, Progress, Reject
 from crm_pipeline.core.times import TIME_TYPE, parse_times
 from crm_pipeline.store.lake import LakeSession
+from crm_pipeline.sync.land.missing import attach_away
 from crm_pipeline.sync.land.report import landed_table
 from crm_pipeline.sync.workspace import Workspace
 
@@ -56,6 +57,10 @@ DESIRED_SCHEMA = pa.schema(
 )
 
 _CHANNELS = ("email", "sms")
+_PRESENT = """
+CREATE OR REPLACE TEMP VIEW present AS SELECT fresh.* FROM fresh
+ANTI JOIN (SELECT id FROM away WHERE sweeps >= {sweeps}) AS gone USING (id)
+"""
 _CARRIED = """
 SELECT old.* FROM old_contacts AS old SEMI JOIN refused ON refused.key = old.key
 """
@@ -66,13 +71,17 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolveRules:
-    """How one organisation's people become contacts. ``key_prefix`` begins their keys."""
+    """How one organisation's people become contacts. ``key_prefix`` begins their keys.
+
+    Who was missing from this many complete sweeps in a row is no longer a contact.
+    """
 
     source: str = "loke"
     dataset: str = "customers"
     key_prefix: str = "loke"
     mapping: ContactMapping = DEFAULT_LOKE_CUSTOMER
     context: MappingContext = MappingContext()  # noqa: RUF009  frozen
+    missing_after_sweeps: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,16 +167,30 @@ class _Resolver:
         with ws.lake.session() as session:
             since = None if is_full else position
             session.attach_current("fresh", self._organisation, self._landed, "id", since)
+            self._leave_out_missing(session)
             rows = pa.RecordBatchReader.from_batches(DESIRED_SCHEMA, self._contacts(session, batch))
             write = ws.lake.replace if is_full else ws.lake.append
             write(self._organisation, DESIRED_TABLE, rows)
         return batch
 
+    def _leave_out_missing(self, session: LakeSession) -> None:
+        """Make ``present`` visible: the fresh rows of everybody who is not known to be gone."""
+        rules = self._rules
+        attach_away(
+            self._ws,
+            session,
+            self._organisation,
+            rules.source,
+            rules.dataset,
+            versions="fresh_versions",
+        )
+        session.execute(_PRESENT.format(sweeps=int(rules.missing_after_sweeps)))
+
     def _contacts(self, session: LakeSession, batch: int) -> Iterator[pa.RecordBatch]:
         """Give the contacts in batches of bounded size."""
         names = ("id", "version_at", "landed_at", "updated_at", *sources_of(self._rules.mapping))
         columns = ", ".join(f'"{name}"' for name in dict.fromkeys(names))
-        for landed in session.sql(f"SELECT {columns} FROM fresh"):  # noqa: S608
+        for landed in session.sql(f"SELECT {columns} FROM present"):  # noqa: S608
             yield self._to_batch(self._map(landed), batch)
             progress = Progress(stage="resolve", done=self._rows, total=None, unit="contacts")
             self._ws.report_progress(progress)

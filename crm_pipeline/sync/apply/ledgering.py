@@ -7,10 +7,19 @@ trace of everything that may have happened. Receipts are written in groups, at l
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Literal
 
+from crm_pipeline.core.consent import decide
 from crm_pipeline.core.fingerprint import canonical_json
 from crm_pipeline.core.media import media_digests
-from crm_pipeline.core.records import AppliedObject, Change, OutcomeKind, Reject, WriteResult
+from crm_pipeline.core.records import (
+    AppliedObject,
+    Change,
+    ConsentRecord,
+    OutcomeKind,
+    Reject,
+    WriteResult,
+)
 from crm_pipeline.store.ledger import Intent, Lease, Receipt
 from crm_pipeline.sync.binding import DestinationBinding
 from crm_pipeline.sync.workspace import Workspace
@@ -19,6 +28,7 @@ GROUP_ROWS = 200
 #: The reason of a change that only tries again what the CRM refused a moment ago.
 SECOND_CHANCE = "second_chance"
 GROUP_SECONDS = 1.0
+CHANNELS: tuple[Literal["email", "sms"], ...] = ("email", "sms")
 
 
 class Ledgering:
@@ -52,6 +62,8 @@ class Ledgering:
             if stored.party == self._destination and stored.reject.stage == "apply"
         }
         self._cleared: list[str] = []
+        self._archived: list[str] = []
+        self._clock = ws.clock
 
     def renew_lease(self) -> None:
         """Say that this process is still alive and at work."""
@@ -83,6 +95,8 @@ class Ledgering:
             self._rejects.append(_reject(digest, change, result))
         elif change.key in self._set_aside:
             self._cleared.append(change.key)
+        if change.kind == "archive" and result.status == "acked":
+            self._archived.append(change.key)
         outcome: OutcomeKind = "applied" if result.status == "acked" else "rejected"
         withheld = tuple(dict.fromkeys((*change.withheld, *result.withheld)))
         crm_id = result.crm_id or change.crm_id
@@ -121,12 +135,41 @@ class Ledgering:
         receipts, self._receipts = self._receipts, []
         rejects, self._rejects = self._rejects, []
         cleared, self._cleared = self._cleared, []
+        archived, self._archived = self._archived, []
+        if archived:
+            self._refuse(archived)
         if rejects:
             self._ledger.rejects.add(self.organisation, self._destination, rejects)
         if receipts:
             self._ledger.outbox.settle(self.organisation, self._destination, receipts, self._lease)
         if cleared:
             self._ledger.rejects.clear(self.organisation, self._destination, "apply", cleared)
+
+    def _refuse(self, keys: Sequence[str]) -> None:
+        """Record that archived people are opted out: a yes of before does not bring them back.
+
+        Written before the receipts: an archive is not known as done without it (ADR 6).
+        """
+        now = self._clock()
+        past = self._ledger.consents.of(self.organisation, keys)
+        refusals = []
+        for key in keys:
+            for channel in CHANNELS:
+                said = [each for each in past.get(key, ()) if each.channel == channel]
+                if decide(said):
+                    granted = [each.at for each in said if each.is_granted and each.at is not None]
+                    refusals.append(
+                        ConsentRecord(
+                            key=key,
+                            channel=channel,
+                            is_granted=False,
+                            at=max([now, *granted]),
+                            seen_at=now,
+                            origin=self._destination,
+                        )
+                    )
+        if refusals:
+            self._ledger.consents.append(self.organisation, refusals)
 
     def _note(self, receipt: Receipt) -> None:
         if not self._receipts:

@@ -25,6 +25,7 @@ from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.store.ledger import CompleteRead, PullProgress, Watermark
 from crm_pipeline.sync.land.ending import FULL_PAGE, check_end, walk_to_end
 from crm_pipeline.sync.land.known import Changed, Known
+from crm_pipeline.sync.land.missing import Sightings
 from crm_pipeline.sync.land.recent import Recent
 from crm_pipeline.sync.land.report import PullReport, Scan
 from crm_pipeline.sync.land.stamping import Origin, Stamped, keep_newest, stamp
@@ -63,7 +64,8 @@ def _load(scan: Scan, progress: PullProgress | None) -> PullReport:
 def sweep(scan: Scan, watermark: Watermark) -> PullReport:
     """Read everything until passes in a row find nothing that an earlier one should have had.
 
-    Rows changed since the pass before are ordinary changes and do not count.
+    Rows changed since the pass before are ordinary changes and do not count. Known ids that no
+    pass has seen are recorded as missing, after the watermark: a killed sweep marks nobody.
     """
     rules = scan.rules
     late: list[int] = []
@@ -78,6 +80,7 @@ def sweep(scan: Scan, watermark: Watermark) -> PullReport:
                 raise scan.unstable(f"it gave {scan.pass_rows:,} rows; {known:,} are known.")
         at = one.fixed or watermark.at
         one.commit(watermark, at, scan.pass_rows, is_sweep=True)
+        one.record_missing()
     return scan.report(is_sweep=True, is_first=False, watermark_at=at)
 
 
@@ -108,6 +111,8 @@ class _Pass:
         self._progress = progress
         self._is_first = expected is None
         self._known = self._load_known()
+        is_sweep = expected is not None and self._known is not None
+        self._sightings = Sightings(scan, session) if is_sweep else None
         self.known_rows = self._known.count if self._known else 0
         self.fixed = progress.watermark_at if progress else None
         self._batch = progress.batch if progress else expected.batch if expected else 0
@@ -212,6 +217,8 @@ class _Pass:
     def _changed(self, stamped: Stamped) -> pa.Table:
         if self._known is None:
             return stamped.rows
+        if self._sightings is not None:
+            self._sightings.see(stamped.rows)
         changed = self._known.changed(stamped)
         self._count_late(changed)
         if pc.any(changed.is_older).as_py():
@@ -264,3 +271,9 @@ class _Pass:
             recent=self._recent.marks.items(),
         )
         self._scan.ws.ledger.watermarks.commit(*self._scan.names, read, expected=expected)
+
+    def record_missing(self) -> None:
+        """Record the known ids that were not seen, the sweep being complete and committed."""
+        if self._sightings is not None:
+            is_certain = not self._scan.tally.rejects
+            self._sightings.record(self._scan.started_at, is_certain=is_certain)
