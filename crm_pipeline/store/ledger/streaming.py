@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Rows in one batch. Larger ones are slower: their many small objects fall out of the CPU's cache.
-BATCH_ROWS = 8_192
+BATCH_ROWS = 2_048
 
 
 def stream_text(
