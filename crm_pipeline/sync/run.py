@@ -8,7 +8,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from crm_pipeline.core.records import PlanHeader
-from crm_pipeline.errors import BugError, ConfigurationError, CrmPipelineError
+from crm_pipeline.errors import (
+    BugError,
+    ConfigurationError,
+    CrmPipelineError,
+    LeaseHeldError,
+)
 from crm_pipeline.store.ledger import this_process
 from crm_pipeline.sync.apply import ApplyReport, apply_plan, recover_writes
 from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, SourceBinding
@@ -166,9 +171,10 @@ class _kept:  # noqa: N801  reads as a statement: ``with _kept(report):``
 
 
 def _record(ws: Workspace, report: SyncReport) -> None:
+    """Note how it went; that another process is at work is neither a success nor a failure."""
     if report.error is None:
         ws.ledger.organisations.record_success(report.organisation)
-    else:
+    elif not isinstance(report.error, LeaseHeldError):
         ws.ledger.organisations.record_failure(
             report.organisation, report.error.code, str(report.error)
         )

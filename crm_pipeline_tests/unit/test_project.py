@@ -122,7 +122,7 @@ def test_each_instance_file_runs_an_organisation_once_at_a_time_and_sends_no_tel
     assert instance["telemetry"] == {"enabled": False}
     assert instance["concurrency"]["runs"]["tag_concurrency_limits"] == [
         {
-            "key": "crm_pipeline/organisation",
+            "key": "dagster/partition",
             "limit": 1,
             "value": {"applyLimitPerUniqueValue": True},
         }

@@ -21,13 +21,12 @@ mutation($sensor: String!) {
 }
 """
 _LAUNCH = """
-mutation($job: String!, $config: RunConfigData!, $tags: [ExecutionTag!]!) {
+mutation($job: String!, $config: RunConfigData!) {
   launchRun(executionParams: {
     selector: {
       repositoryName: "__repository__", repositoryLocationName: "crm_pipeline", jobName: $job
     }
     runConfigData: $config
-    executionMetadata: {tags: $tags}
   }) { ... on LaunchRunSuccess { run { runId } } }
 }
 """
@@ -71,10 +70,9 @@ def switch_sensor_on(port: int) -> bool:
     return bool(answer.get("startSensor", {}).get("__typename") == "Sensor")
 
 
-def launch(port: int, job: str, config: Mapping[str, Any], tags: Mapping[str, str]) -> str | None:
+def launch(port: int, job: str, config: Mapping[str, Any]) -> str | None:
     """Start a run of a job; return its id, or None while Dagster does not know the job yet."""
-    pairs = [{"key": key, "value": value} for key, value in tags.items()]
-    answer = _graphql(port, _LAUNCH, {"job": job, "config": config, "tags": pairs})
+    answer = _graphql(port, _LAUNCH, {"job": job, "config": config})
     run: str | None = answer.get("launchRun", {}).get("run", {}).get("runId")
     return run
 

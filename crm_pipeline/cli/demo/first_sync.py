@@ -33,22 +33,20 @@ class FirstSync:
         self.say("\nFirst sync, in Dagster:")
         for slug in SLUGS:
             config = {"sweep": {"config": {"which": "LISTED", "organisations": [slug]}}}
-            self._launch(slug, "sweep_job", config, {"crm_pipeline/organisation": slug})
+            self._launch(slug, "sweep_job", config)
         self._wait()
         self.say("\nReading the CRM back, and judging what was sent:")
-        self._launch("verification", "verify_job", {"read_back": {"config": {"which": "ALL"}}}, {})
+        self._launch("verification", "verify_job", {"read_back": {"config": {"which": "ALL"}}})
         self._wait()
-        self._launch("checks", "checks_job", {}, {})
+        self._launch("checks", "checks_job", {})
         self._wait()
 
-    def _launch(
-        self, name: str, job: str, ops: Mapping[str, object], tags: Mapping[str, str]
-    ) -> None:
+    def _launch(self, name: str, job: str, ops: Mapping[str, object]) -> None:
         config = {"ops": ops} if ops else {}
         started: list[str] = []
 
         def is_launched() -> bool:
-            run = launch(self.ports.dagster, job, config, tags)
+            run = launch(self.ports.dagster, job, config)
             started.extend([run] if run else [])
             return bool(run)
 

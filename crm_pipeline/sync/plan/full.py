@@ -4,12 +4,14 @@ Keys and fingerprints are compared; whole objects are read only where they diffe
 can be millions, never become Python objects.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
 from crm_pipeline.core.diff import LANE_SECOND, MEDIA_FIELDS
+from crm_pipeline.core.media import normal_form
 from crm_pipeline.core.policies import PlanPolicy
+from crm_pipeline.core.records import AppliedObject
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.plan.draft import Draft, Identity, Tally
 from crm_pipeline.sync.plan.kept import KeptValues
@@ -27,10 +29,16 @@ from crm_pipeline.sync.workspace import Workspace
 
 #: Acknowledged objects looked up in the ledger at a time.
 LOOK_UP_ROWS = 2_000
+#: Above this share of changed objects every medium is looked at.
+MOST_CHANGED_SHARE = 0.1
+_MEDIA_SCHEMA = pa.schema([("name", pa.string()), ("medium", pa.string())])
 
+_APPLIED = """
+CREATE TEMP TABLE applied AS SELECT key, fingerprint, withheld FROM applied_stream
+"""
 _CHANGED = """
 CREATE TEMP TABLE changed AS
-SELECT desired.key, applied.key IS NULL AS is_new, desired.fingerprint
+SELECT desired.key, applied.key IS NULL AS is_new
 FROM desired LEFT JOIN applied USING (key)
 WHERE applied.key IS NULL OR applied.fingerprint <> desired.fingerprint
 """
@@ -38,33 +46,37 @@ _MISSING = """
 CREATE TEMP TABLE missing AS
 SELECT applied.key FROM applied ANTI JOIN desired USING (key)
 """
+#: The media that a changed contact takes or gives up.
 _TOUCHED = """
 CREATE TEMP TABLE touched_{medium} AS
-SELECT md5({medium}) AS digest FROM desired SEMI JOIN changed USING (key) WHERE {medium} IS NOT NULL
+SELECT {medium} AS medium FROM desired SEMI JOIN changed USING (key) WHERE {medium} IS NOT NULL
 UNION
-SELECT {medium}_digest FROM applied
-WHERE {medium}_digest IS NOT NULL
-  AND (key IN (SELECT key FROM changed) OR key IN (SELECT key FROM missing))
+SELECT medium FROM given_up WHERE name = '{medium}'
+"""
+_ALL_MEMBERS = """
+CREATE TEMP VIEW members_{medium} AS
+SELECT key, {medium} AS medium FROM desired WHERE {medium} IS NOT NULL
+"""
+_MEMBERS = """
+CREATE TEMP TABLE members_{medium} AS
+SELECT key, {medium} AS medium FROM desired
+WHERE {medium} IN (SELECT medium FROM touched_{medium})
 """
 _LOSERS = """
 CREATE TEMP TABLE losers_{medium} AS
-SELECT desired.key
-FROM desired JOIN (
-    SELECT {medium}, min(key) AS owner FROM desired
-    WHERE {medium} IS NOT NULL {only_touched}
-    GROUP BY {medium} HAVING count(*) > 1
-) AS shared USING ({medium})
-WHERE desired.key <> shared.owner
+SELECT key
+FROM members_{medium} JOIN (
+    SELECT medium, min(key) AS owner FROM members_{medium} GROUP BY medium HAVING count(*) > 1
+) AS shared USING (medium)
+WHERE key <> owner
 """
-_ONLY_TOUCHED = "AND md5({medium}) IN (SELECT digest FROM touched_{medium})"
 #: Contacts that did not change themselves and gain or lose a medium because its owner did.
 _AFFECTED = """
 INSERT INTO changed
-SELECT desired.key, false, desired.fingerprint
-FROM desired JOIN applied USING (key) LEFT JOIN losers_{medium} AS loser USING (key)
-WHERE {medium} IS NOT NULL {only_touched}
-  AND (loser.key IS NOT NULL) <> contains(applied.withheld, '"{first_field}"')
-  AND desired.key NOT IN (SELECT key FROM changed)
+SELECT key, false
+FROM members_{medium} JOIN applied USING (key) LEFT JOIN losers_{medium} AS loser USING (key)
+WHERE (loser.key IS NOT NULL) <> contains(applied.withheld, '"{first_field}"')
+  AND key NOT IN (SELECT key FROM changed)
 """
 _WITHHELD = """
 CREATE TEMP TABLE withheld AS
@@ -77,8 +89,9 @@ FROM desired SEMI JOIN (SELECT key FROM changed WHERE NOT is_new) AS moved USING
 LEFT JOIN withheld USING (key)
 """
 _CREATE_IDENTITIES = """
-SELECT changed.key, changed.fingerprint, withheld.names
-FROM changed LEFT JOIN withheld USING (key) WHERE changed.is_new ORDER BY changed.key
+SELECT key, desired.fingerprint, withheld.names
+FROM desired SEMI JOIN (SELECT key FROM changed WHERE is_new) AS fresh USING (key)
+LEFT JOIN withheld USING (key) ORDER BY key
 """
 _CREATES = """
 SELECT CAST(? AS TINYINT) AS lane, 'create' AS kind, ? AS object_kind, desired.key,
@@ -140,27 +153,55 @@ class FullDraft:
 
     def _attach(self) -> None:
         session = self._session
-        session.attach_current("desired", self._organisation, DESIRED_TABLE, "key")
+        session.attach("written", self._organisation, DESIRED_TABLE)
+        if session.value("SELECT min(batch) = max(batch) FROM written"):
+            session.execute("CREATE TEMP VIEW desired AS SELECT * FROM written")
+        else:
+            session.attach_current("desired", self._organisation, DESIRED_TABLE, "key")
         applied = self._ws.ledger.applied.stream(
             self._organisation, self._destination, self._object_kind
         )
         session.register("applied_stream", applied)
-        session.execute("CREATE TEMP TABLE applied AS SELECT * FROM applied_stream")
+        session.execute(_APPLIED)
+        session.unregister("applied_stream")
 
     def _place_media(self) -> None:
-        is_first = self._count("SELECT count(*) FROM applied") == 0
+        is_most = self._is_most_changed()
+        if not is_most:
+            self._session.register("given_up", self._given_up())
         parts = []
         for medium, names in MEDIA_FIELDS.items():
-            only_touched = "" if is_first else _ONLY_TOUCHED.format(medium=medium)
-            if not is_first:
+            if is_most:
+                self._session.execute(_ALL_MEMBERS.format(medium=medium))
+            else:
                 self._session.execute(_TOUCHED.format(medium=medium))
-            self._session.execute(_LOSERS.format(medium=medium, only_touched=only_touched))
-            if not is_first:
-                self._session.execute(
-                    _AFFECTED.format(medium=medium, only_touched=only_touched, first_field=names[0])
-                )
+                self._session.execute(_MEMBERS.format(medium=medium))
+            self._session.execute(_LOSERS.format(medium=medium))
+            self._session.execute(_AFFECTED.format(medium=medium, first_field=names[0]))
             parts += [_LOST.format(name=name, medium=medium) for name in names]
         self._session.execute(_WITHHELD.format(parts=" UNION ALL ".join(parts)))
+
+    def _is_most_changed(self) -> bool:
+        """Whether looking at every medium is cheaper than finding out which are touched."""
+        moved = self._count("SELECT count(*) FROM changed WHERE NOT is_new")
+        known = self._count("SELECT count(*) FROM applied")
+        return moved > known * MOST_CHANGED_SHARE or known == 0
+
+    def _given_up(self) -> pa.Table:
+        """The media that changed contacts had so far, by the ledger's account."""
+        rows: list[dict[str, str]] = []
+        for batch in self._session.sql("SELECT key FROM changed WHERE NOT is_new"):
+            for start in range(0, batch.num_rows, LOOK_UP_ROWS):
+                keys = batch.column("key").slice(start, LOOK_UP_ROWS).to_pylist()
+                for known in self._applied(keys).values():
+                    texts = ((name, normal_form(name, known.fields)) for name in MEDIA_FIELDS)
+                    rows += [{"name": name, "medium": text} for name, text in texts if text]
+        return pa.Table.from_pylist(rows, schema=_MEDIA_SCHEMA)
+
+    def _applied(self, keys: Sequence[str]) -> Mapping[str, AppliedObject]:
+        return self._ws.ledger.applied.get_many(
+            self._organisation, self._destination, self._object_kind, keys
+        )
 
     def _updates(self) -> Iterator[list[DraftRow]]:
         self._session.execute(f"CREATE TEMP TABLE moved AS {_MOVED}")
@@ -169,12 +210,7 @@ class FullDraft:
                 yield self._compared(batch.slice(start, LOOK_UP_ROWS))
 
     def _compared(self, batch: pa.RecordBatch) -> list[DraftRow]:
-        applied = self._ws.ledger.applied.get_many(
-            self._organisation,
-            self._destination,
-            self._object_kind,
-            batch.column("key").to_pylist(),
-        )
+        applied = self._applied(batch.column("key").to_pylist())
         rows = []
         for row in batch.to_pylist():
             wanted = Desired(
@@ -196,9 +232,7 @@ class FullDraft:
         self._session.execute("CREATE TEMP TABLE gone AS SELECT key FROM missing ORDER BY key")
         for batch in self._session.sql("SELECT key FROM gone"):
             keys = batch.column("key").to_pylist()
-            applied = self._ws.ledger.applied.get_many(
-                self._organisation, self._destination, self._object_kind, keys
-            )
+            applied = self._applied(keys)
             rows = [archive_row(self._object_kind, applied[key]) for key in keys]
             yield [row for row in rows if row.changed]
 
