@@ -122,7 +122,9 @@ class Ledgering:
         if changes:
             self.flush()
             keys = [(change.object_kind, change.key) for change in changes]
-            self._ledger.outbox.release(self.organisation, self._destination, digest, keys)
+            self._ledger.outbox.release(
+                self.organisation, self._destination, digest, keys, self._lease
+            )
 
     def flush_if_due(self) -> None:
         """Write the receipts down when there are many or the oldest has waited long enough."""
