@@ -187,6 +187,11 @@ def _write_applied(place: Place) -> None:
                 f"INSERT INTO applied ({columns}) VALUES ({marks})",
                 [_applied_row(key, fields) for key, fields in chunk],
             )
+        connection.execute(
+            "INSERT INTO applied_totals (organisation, destination, object_kind, objects)"
+            " VALUES (?, ?, ?, ?)",
+            (SLUG, "crm_com", "contact", place.rows),
+        )
     connection.close()
 
 

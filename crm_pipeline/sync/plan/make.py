@@ -41,17 +41,18 @@ def make_plan(
     base = ws.ledger.applied.base(organisation, spec.name)
     known = ws.ledger.applied.count(organisation, spec.name, object_kind)
     since = ws.ledger.stages.position(organisation, f"plan:{spec.name}")
-    if not ws.lake.exists(organisation, DESIRED_TABLE):
-        draft = _empty_draft()
-        return _stored(ws, organisation, spec, policy, draft, known, base, is_full=is_full)
-    with ws.lake.session() as session:
-        whole = is_full or known == 0 or _is_set_work(ws, organisation, since, known)
-        if whole:
+    newest = ws.lake.newest_batch(organisation, DESIRED_TABLE)
+    whole = newest > 0 and (is_full or known == 0 or _is_set_work(ws, organisation, since, known))
+    if whole:
+        with ws.lake.session() as session:
             maker = FullDraft(ws, session, organisation, spec.name, object_kind, policy)
             draft = maker.work_out()
-        else:
-            draft = keyed_draft(ws, organisation, spec.name, object_kind, policy, since)
-        return _stored(ws, organisation, spec, policy, draft, known, base, is_full=whole)
+            return _stored(ws, organisation, spec, policy, draft, known, base, is_full=True)
+    if newest > since:
+        draft = keyed_draft(ws, organisation, spec.name, object_kind, policy, since)
+    else:
+        draft = _nothing_new(since)
+    return _stored(ws, organisation, spec, policy, draft, known, base, is_full=False)
 
 
 def _is_set_work(ws: Workspace, organisation: str, since: int, known: int) -> bool:
@@ -59,14 +60,14 @@ def _is_set_work(ws: Workspace, organisation: str, since: int, known: int) -> bo
     return rows > max(KEYED_ROWS, known * KEYED_SHARE)
 
 
-def _empty_draft() -> Draft:
+def _nothing_new(since: int) -> Draft:
     return Draft(
         counts={},
         field_counts={},
         reason_counts={},
         consent_widened=0,
-        desired=0,
-        desired_batch=0,
+        desired=None,
+        desired_batch=since,
         identities=lambda: iter(()),
         batches=lambda: iter(()),
     )
