@@ -1,4 +1,4 @@
-"""What the CRM should hold, worked out from LOKE's state by other, simpler code than the product's."""
+"""What the CRM should hold, worked out from LOKE's state by other, simpler code than ours."""
 
 from collections import Counter
 from typing import Any
