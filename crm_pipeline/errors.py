@@ -31,9 +31,7 @@ class CrmPipelineError(Exception):
         self.happened = happened
         self.not_done = not_done
         self.remedy = remedy
-        super().__init__(
-            " ".join(part for part in (happened, not_done, remedy) if part)
-        )
+        super().__init__(" ".join(part for part in (happened, not_done, remedy) if part))
 
 
 class TryLaterError(CrmPipelineError):
