@@ -1,0 +1,96 @@
+"""Dagster's UI as an operator sees it, in a real Chromium, on a real demo."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from crm_pipeline_tests.browser.chromium import (
+    ASSETS,
+    FIRST_RUNS,
+    WORK_MILLISECONDS,
+    await_updates,
+    browser_page,
+    find_chromium,
+    node,
+    open_graph,
+    open_partition,
+    open_runs,
+    value,
+)
+from crm_pipeline_tests.browser.demo import RunningDemo, running_demo
+
+CHROMIUM = find_chromium()
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),  # waits for its turn: one demo at a time on this machine
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; `make browser` installs it"),
+]
+
+ORGANISATIONS = ("harbour-coffee", "metro-sushi", "northside-bakery")
+TABS = ("overview", "partitions", "events", "checks")
+KEYS = ("loke/customers", "contacts", "crm_com/plan", "crm_com/applied", "crm_com/drift")
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[RunningDemo]:
+    with running_demo() as demo:
+        yield demo
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    assert CHROMIUM is not None
+    with browser_page(CHROMIUM) as page:
+        yield page
+
+
+def test_graph_and_partitions_show_every_asset_of_every_organisation_without_a_person(
+    demo: RunningDemo, page: Page
+) -> None:
+    open_graph(page, demo)
+    for name in ASSETS:
+        expect(node(page, name)).to_contain_text("100% filled")
+    for key in KEYS:
+        for tab in TABS:
+            page.goto(f"{demo.dagster_url}/assets/{key}?view={tab}")
+            page.wait_for_load_state("networkidle")
+            if tab == "partitions":
+                for slug in ORGANISATIONS:
+                    expect(page.get_by_text(slug, exact=True)).to_be_visible()
+            assert "@example" not in page.inner_text("body")
+
+
+def test_a_change_at_loke_arrives_by_itself_and_its_plan_tells_counts_and_digest(
+    demo: RunningDemo, page: Page
+) -> None:
+    demo.change_customers(25)
+    await_updates(page, demo, 25)
+    open_runs(page, demo, FIRST_RUNS + 1)
+    open_partition(page, demo, "crm_com/plan")
+    expect(page.get_by_text("mapping_version")).to_be_visible()
+    assert "25" in value(page, "changes")
+    assert "25" in value(page, "update")
+    assert re.search(r"\b[0-9a-f]{32}\b", value(page, "plan_digest"))
+    assert "@example" not in page.inner_text("body")
+
+
+def test_a_backfill_of_all_organisations_from_the_graph_ends_well(
+    demo: RunningDemo, page: Page
+) -> None:
+    open_graph(page, demo)
+    page.get_by_role("button", name="Materialize all").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("All", exact=True).click()
+    expect(dialog.get_by_text("3 partitions")).to_be_visible()
+    with page.expect_response(
+        lambda answer: "LaunchPartitionBackfill" in (answer.request.post_data or "")
+    ) as answered:
+        dialog.get_by_role("button", name="Launch backfill").click()
+    backfill = answered.value.json()["data"]["launchPartitionBackfill"]["backfillId"]
+    page.goto(f"{demo.dagster_url}/runs/b/{backfill}")
+    ended = page.get_by_text(re.compile("^(Success|Completed|Failed|Canceled)$")).first
+    expect(ended).to_have_text(re.compile("Success|Completed"), timeout=WORK_MILLISECONDS)
+    assert "@example" not in page.inner_text("body")
