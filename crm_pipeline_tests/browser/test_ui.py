@@ -13,6 +13,7 @@ from crm_pipeline_tests.browser.chromium import (
     await_updates,
     browser_page,
     find_chromium,
+    hide_navigation,
     node,
     open_graph,
     open_partition,
@@ -41,9 +42,10 @@ def demo() -> Iterator[RunningDemo]:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
+def page(demo: RunningDemo) -> Iterator[Page]:
     assert CHROMIUM is not None
     with browser_page(CHROMIUM) as page:
+        hide_navigation(page, demo)
         yield page
 
 
