@@ -8,6 +8,7 @@ import fcntl
 import shlex
 import shutil
 import socket
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -147,6 +148,8 @@ def write_files(folder: Path, ports: Ports) -> None:
     exports = [
         f"export {name}={shlex.quote(value)}" for name, value in demo_variables(folder).items()
     ]
+    programs = shlex.quote(sysconfig.get_path("scripts"))
+    exports.append(f'export PATH={programs}:"$PATH"')
     (folder / "demo.env").write_text("\n".join(exports) + "\n")
     dagster_home = folder / "dagster"
     dagster_home.mkdir()
