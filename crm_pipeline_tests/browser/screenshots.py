@@ -23,6 +23,8 @@ from crm_pipeline_tests.browser.demo import RunningDemo, running_demo
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 #: Room for all of a plan's metadata: more than a screen.
 PLAN_HEIGHT = 1900
+#: Six runs of the overview, without the empty rest.
+OVERVIEW_HEIGHT = 580
 CHANGES = 25
 MARGIN = 10
 
@@ -72,7 +74,7 @@ def take_lineage(page: Page, demo: RunningDemo) -> None:
 
 def take_overview(page: Page, demo: RunningDemo) -> None:
     open_runs(page, demo, FIRST_RUNS + 1)
-    save(page, "overview", {"x": 0, "y": 0, "width": WIDTH, "height": 780})
+    save(page, "overview", {"x": 0, "y": 0, "width": WIDTH, "height": OVERVIEW_HEIGHT})
 
 
 def take_partitions(page: Page, demo: RunningDemo) -> None:
