@@ -6,7 +6,7 @@ UV ?= $(BIN)/uv
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test lint types check security bandit audit coverage bench screenshots browser lock format clean
+.PHONY: help .venv demo test lint types check security bandit audit coverage bench screenshots browser test.browser lock format clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z.]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +20,11 @@ $(READY): requirements.lock pyproject.toml scripts/make-venv
 demo: $(READY) ## the whole product on this machine, against fake vendors
 	@$(BIN)/crm-pipeline demo
 
-test: $(READY) ## every test, on all processors; ARGS="-k plan" narrows
-	@$(PYTEST) -n auto --dist worksteal $(ARGS)
+test: $(READY) ## every test but the browser's, on all processors; ARGS="-k plan" narrows
+	@$(PYTEST) -n auto --dist worksteal -m "not browser" $(ARGS)
+
+test.browser: $(READY) ## the Dagster UI in a real Chromium (make browser gets one): some minutes
+	@$(PYTEST) -m browser crm_pipeline_tests/browser $(ARGS)
 
 check: lint types security ## lint, types and security
 
@@ -47,7 +50,7 @@ audit: $(READY) ## known vulnerabilities; fails as NOT AUDITED when the database
 
 coverage: $(READY) ## branch coverage: 95 % overall, 100 % in core
 	@$(BIN)/coverage erase
-	@$(PYTEST) -n auto --dist worksteal --cov --cov-report= $(ARGS)
+	@$(PYTEST) -n auto --dist worksteal -m "not browser" --cov --cov-report= $(ARGS)
 	@$(BIN)/coverage report --fail-under=95
 	@$(BIN)/coverage report --include='crm_pipeline/core/*' --fail-under=100
 

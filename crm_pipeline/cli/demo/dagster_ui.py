@@ -21,12 +21,13 @@ mutation($sensor: String!) {
 }
 """
 _LAUNCH = """
-mutation($job: String!, $config: RunConfigData!) {
+mutation($job: String!, $config: RunConfigData!, $tags: [ExecutionTag!]!) {
   launchRun(executionParams: {
     selector: {
       repositoryName: "__repository__", repositoryLocationName: "crm_pipeline", jobName: $job
     }
     runConfigData: $config
+    executionMetadata: {tags: $tags}
   }) { ... on LaunchRunSuccess { run { runId } } }
 }
 """
@@ -70,9 +71,10 @@ def switch_sensor_on(port: int) -> bool:
     return bool(answer.get("startSensor", {}).get("__typename") == "Sensor")
 
 
-def launch(port: int, job: str, config: Mapping[str, Any]) -> str | None:
+def launch(port: int, job: str, config: Mapping[str, Any], label: str) -> str | None:
     """Start a run of a job; return its id, or None while Dagster does not know the job yet."""
-    answer = _graphql(port, _LAUNCH, {"job": job, "config": config})
+    tags = [{"key": "demo", "value": label}]
+    answer = _graphql(port, _LAUNCH, {"job": job, "config": config, "tags": tags})
     run: str | None = answer.get("launchRun", {}).get("run", {}).get("runId")
     return run
 

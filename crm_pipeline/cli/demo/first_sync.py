@@ -46,7 +46,7 @@ class FirstSync:
         started: list[str] = []
 
         def is_launched() -> bool:
-            run = launch(self.ports.dagster, job, config)
+            run = launch(self.ports.dagster, job, config, name)
             started.extend([run] if run else [])
             return bool(run)
 

@@ -26,7 +26,7 @@ from crm_pipeline.cli.demo.state import (
     demo_folder,
     write_files,
 )
-from crm_pipeline.cli.demo.telling import next_things
+from crm_pipeline.cli.demo.telling import next_things, where_to_look
 from crm_pipeline.cli.demo.watch import StoppedError, Watch
 from crm_pipeline.errors import EXIT_DATA, EXIT_OK, EXIT_TRY_LATER, BugError
 
@@ -115,7 +115,7 @@ class _Demo:
         self._finish(prepare_instance(self.watch.children, self.folder))
         start_dagster(self.watch.children, self.folder, port)
         self.watch.until(lambda: is_answering(port), seconds=START_SECONDS)
-        say(next_things(self.folder, self.ports, has_ui=True))
+        say(where_to_look(self.ports, has_ui=True))
 
     def _switch_on(self) -> None:
         """Let Dagster look for changes."""
@@ -126,11 +126,13 @@ class _Demo:
             say("Switch `changes_sensor` on in Dagster, page Automation.")
 
     def _wait_for_the_end(self) -> None:
-        if self.options.has_ui:
+        has_ui = self.options.has_ui
+        if has_ui:
             self._switch_on()
         else:
             self._start_logged("sync", "--all", "--loop", "--every", "5")
-            say(next_things(self.folder, self.ports, has_ui=False))
+            say(where_to_look(self.ports, has_ui=False))
+        say(next_things(self.folder, self.ports, has_ui=has_ui))
         say("\nEvery organisation is in the CRM. Ctrl-C stops everything.")
         self.watch.until(lambda: False)
 
