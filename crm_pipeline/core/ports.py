@@ -6,7 +6,7 @@ commands, documentation tables and the conformance suites follow from it.
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import pyarrow as pa
@@ -81,16 +81,66 @@ class SourceApi(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListInfo:
+    """One list of people as the source describes it; ``member_count`` is its own figure."""
+
+    id: str
+    name: str
+    member_count: int | None
+
+
+class ListsApi(SourceApi, Protocol):
+    """A source whose ``lists`` datasets are read list by list."""
+
+    def lists(self) -> Sequence[ListInfo]:
+        """Read every list of the organisation, all pages."""
+        ...
+
+    def members_page(self, list_id: str) -> Page:
+        """Read the first page of a list's members; ``decode`` adds the column ``list_id``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """One webhook subscription as the source tells it; ``ref`` is its name there."""
+
+    ref: str
+    url: str
+    events: tuple[str, ...]
+
+
+class SubscribingApi(Protocol):
+    """A source that sends webhooks to an address that we tell it."""
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        """Read what is subscribed, ours and others'."""
+        ...
+
+    def subscribe(self, ref: str, url: str, events: Sequence[str], secret: Secret | None) -> None:
+        """Make or replace one subscription; safe to repeat."""
+        ...
+
+    def unsubscribe(self, ref: str) -> bool:
+        """Remove one subscription; False when there was none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConnection:
-    """What a source needs to connect for one organisation."""
+    """What a source needs to connect for one organisation.
+
+    ``secrets`` go by the names of their settings, such as ``client_secret``; ``options`` holds
+    what is neither an address nor a secret, by the name of its setting.
+    """
 
     organisation: str
     base_url: str
-    token_url: str
-    organisation_id: str
-    client_id: Secret
-    client_secret: Secret
     waits: Waits
+    token_url: str = ""
+    organisation_id: str = ""
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,26 +153,47 @@ class ColumnSpec:
     source_field: str = ""
 
 
+#: How a dataset is read. ``newest_first``: pages, most recently updated first, from a watermark.
+#: ``whole``: every page each time; what changed is landed, nobody is taken for gone. ``lists``:
+#: the members of each opted-in list, whole, additions and removals derived. ``keyed``: there is no
+#: list; webhooks name the records, and the unfinished ones are read again.
+Reading = Literal["newest_first", "whole", "lists", "keyed"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSpec:
-    """One dataset of a source, with the columns that ``decode`` gives."""
+    """One dataset of a source, with the columns that ``decode`` gives.
+
+    ``version_column`` names the text column that orders the versions of a record.
+    ``final_states`` are the values of the column ``status`` after which a ``keyed`` record is not
+    read again.
+    """
 
     name: str
     description: str
     columns: tuple[ColumnSpec, ...]
     schema: pa.Schema
     page_size: int
+    version_column: str = "updated_at"
+    reading: Reading = "newest_first"
+    final_states: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSpec:
-    """A source: its name, datasets, and how to connect."""
+    """A source: its name, datasets, and how to connect.
+
+    ``needs`` names the settings that an organisation's file must give. ``hook_events`` are the
+    webhook events that can be subscribed to, each with the dataset that it is about.
+    """
 
     name: str
     title: str
     documentation_url: str
     datasets: Mapping[str, DatasetSpec]
     connect: Callable[[SourceConnection], SourceApi]
+    needs: frozenset[str] = frozenset({"base_url"})
+    hook_events: Mapping[str, str] = field(default_factory=dict)
 
 
 ConflictRule = Literal["withhold", "link", "reject"]
@@ -185,23 +256,47 @@ class FieldSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationSpec:
-    """A destination: its name, limits, field catalogue, and how to connect.
+class ObjectKind:
+    """One kind of object that a destination holds.
 
-    ``batch_size`` changes go into one ``write``. ``calls_for`` gives the calls that one change of
-    a kind costs. ``is_same`` tells whether a read-back value equals the one written.
+    ``table`` is the lake table of the desired ones. ``calls_for`` gives the calls that one change
+    of a kind costs, ``batch_size`` how many changes go into one ``write``. An ``is_immutable`` one
+    can be created only: it is compared by key. ``references`` maps a field that holds a key of
+    ours to the kind of the object that it names, which must be in the CRM first.
+    ``is_listed`` says whether ``read_all`` can give them.
+    """
+
+    name: str
+    table: str
+    title: str
+    fields: Mapping[str, FieldSpec]
+    calls_for: Mapping[str, int]
+    batch_size: int = 1
+    is_immutable: bool = False
+    is_listed: bool = True
+    references: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationSpec:
+    """A destination: its name, limits, kinds of objects, and how to connect.
+
+    ``kinds`` come in the order in which they must be sent. ``is_same`` tells whether a value of a
+    field that was read back equals the one written.
     """
 
     name: str
     title: str
     documentation_url: str
-    object_kinds: tuple[str, ...]
-    fields: Mapping[str, FieldSpec]
-    batch_size: int
-    calls_for: Mapping[str, int]
+    kinds: tuple[ObjectKind, ...]
     default_limits: Limits
     connect: Callable[[DestinationConnection], DestinationApi]
     is_same: Callable[[str, object, object], bool]
+
+    def kind(self, name: str) -> ObjectKind:
+        """Return one kind. Raises KeyError for one that the destination does not hold."""
+        found = {each.name: each for each in self.kinds}
+        return found[name]
 
 
 def visible_fields(fields: Fields, withheld: Sequence[str]) -> Fields:

@@ -39,7 +39,9 @@ class Change:
     ``before`` is what the CRM acknowledged last (None for a create), ``after`` is the whole
     desired object. ``changed`` names the fields to send. ``withheld`` names fields of ``after``
     that must not be sent now (their value belongs to another contact) and why they stay behind.
-    ``lane`` 0 goes first: it holds the opt-outs.
+    ``lane`` 0 goes first: it holds the opt-outs. ``references`` gives the CRM's ids of the objects
+    that fields of ``after`` name by their keys, by field; they are looked up just before sending
+    and are no part of the plan.
     """
 
     seq: int
@@ -55,6 +57,7 @@ class Change:
     reason: str
     fingerprint: str
     version_at: dt.datetime | None
+    references: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.core.mapping import DEFAULT_LOKE_CUSTOMER, column_lineage
-from crm_pipeline.core.ports import ColumnSpec, DatasetSpec, DestinationSpec, SourceSpec
+from crm_pipeline.core.ports import ColumnSpec, DatasetSpec, DestinationSpec, FieldSpec, SourceSpec
 from crm_pipeline.defs.shape import CONTACTS
 from crm_pipeline.sources.loke.customers import CUSTOMERS
 from crm_pipeline.sync.plan.rows import PLAN_SCHEMA
@@ -100,7 +100,7 @@ def plan_columns(spec: DestinationSpec) -> Definition:
                 "fingerprint": [(CONTACTS, "fingerprint")],
                 "key": [(CONTACTS, "key")],
                 "version_at": [(CONTACTS, "version_at")],
-                **{name: [(CONTACTS, f"fields.{name}")] for name in spec.fields},
+                **{name: [(CONTACTS, f"fields.{name}")] for name in fields_of(spec)},
             }
         ),
         "documentation": dg.MetadataValue.url(spec.documentation_url),
@@ -118,17 +118,22 @@ def applied_columns(spec: DestinationSpec) -> Definition:
                 field.type,
                 f"{field.description} {origin_of(origins.get(field.name, ()))}".strip(),
             )
-            for field in spec.fields.values()
+            for field in fields_of(spec).values()
         ),
-        **lineage({name: [(plan, name)] for name in spec.fields}),
+        **lineage({name: [(plan, name)] for name in fields_of(spec)}),
         "documentation": dg.MetadataValue.url(spec.documentation_url),
     }
+
+
+def fields_of(spec: DestinationSpec) -> Mapping[str, FieldSpec]:
+    """Return the fields of a CRM's contacts."""
+    return spec.kinds[0].fields
 
 
 def drift_columns(spec: DestinationSpec) -> Definition:
     """Describe drift: what was written, what is wanted, what is there."""
     applied = dg.AssetKey([spec.name, "applied"])
-    every_field = [(applied, name) for name in spec.fields]
+    every_field = [(applied, name) for name in fields_of(spec)]
     return {
         **schema(
             dg.TableColumn(field.name, str(field.type), DRIFT_MEANINGS.get(field.name, ""))

@@ -107,8 +107,8 @@ def uniqueness(runtime: Runtime, spec: DestinationSpec) -> Judge:
     def judge(slug: str) -> str | None:
         held = [
             batch
-            for kind in spec.object_kinds
-            for batch in runtime.ledger.applied.stream(slug, spec.name, kind)
+            for kind in spec.kinds
+            for batch in runtime.ledger.applied.stream(slug, spec.name, kind.name)
         ]
         table = pa.Table.from_batches(held) if held else None
         found = [

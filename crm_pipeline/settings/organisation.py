@@ -4,6 +4,8 @@ Here: fields, their limits and defaults, and the JSON Schema. Not here: files an
 (``loading``), defaults that depend on the vendor or the slug (``vendors``).
 """
 
+import contextlib
+import datetime as dt
 import json
 import re
 from collections.abc import Mapping
@@ -73,6 +75,24 @@ def _is_cron_field(field: str, low: int, high: int) -> bool:
 Cron = Annotated[str, BeforeValidator(_check_cron)]
 
 
+def _check_aware(value: object) -> object:
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            moment = dt.datetime.fromisoformat(value)
+            if moment.tzinfo is not None:
+                return moment.astimezone(dt.UTC)
+    raise PydanticCustomError(
+        "aware_time", 'Expected a time with its zone, in quotes, such as "2026-01-31T00:00:00Z".'
+    )
+
+
+AwareTime = Annotated[
+    dt.datetime,
+    BeforeValidator(_check_aware),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
 class _Frozen(BaseModel):
     """Immutable, exact types, no field that is not named here."""
 
@@ -115,25 +135,115 @@ class FieldMapping(_Frozen):
     placeholder: str | None = Field(default=None, max_length=200)
 
 
-class SourceSettings(_Frozen):
-    """One source: where it is, which organisation there is ours, and what is read."""
+class WebhookSettings(_Frozen):
+    """Webhooks of one source: where our receiver is reached from outside, and what proves them.
 
-    base_url: Address
-    token_url: Address
-    organisation_id: str = Field(pattern="^[A-Za-z0-9._-]{1,100}$")
-    client_id: SecretReference
-    client_secret: SecretReference
-    datasets: tuple[VendorName, ...] = Field(default=("customers",), min_length=1)
+    ``secret`` signs LOKE's; the old one is accepted besides it while it is being replaced. For a
+    source that signs nothing, ``secret`` is the unguessable last part of the address.
+    """
+
+    url: Address
+    secret: SecretReference
+    old_secret: SecretReference | None = None
+    ref: str = Field(default="crm-pipeline", pattern="^[A-Za-z0-9._-]{1,64}$")
+    events: tuple[str, ...] | None = None
+
+
+class SourceSettings(_Frozen):
+    """One source: where it is, what is ours there, and what is read.
+
+    Which of these a source needs, it says itself; the others stay away from its section.
+    """
+
+    base_url: Address | None = None
+    token_url: Address | None = None
+    organisation_id: str | None = Field(default=None, pattern="^[A-Za-z0-9._-]{1,100}$")
+    client_id: SecretReference | None = None
+    client_secret: SecretReference | None = None
+    user_id: SecretReference | None = None
+    password: SecretReference | None = None
+    api_key: SecretReference | None = None
+    location: str | None = Field(default=None, min_length=1, max_length=1_000)
+    format: Literal["csv", "json", "parquet"] | None = None
+    entity_type: Literal["Organisation", "Campaign"] | None = None
+    entity_id: str | None = Field(default=None, pattern="^[A-Za-z0-9-]{1,100}$")
+    datasets: tuple[VendorName, ...] = Field(min_length=1)
     key_prefix: str = Field(pattern="^[a-z0-9][a-z0-9_-]{0,19}$")
     overlap_seconds: float | None = Field(default=None, ge=0, le=86_400)
+    webhooks: WebhookSettings | None = None
+
+
+class LocationSettings(_Frozen):
+    """Where a purchase happened, as the CRM calls it: an organisation's id, or a TAP's code."""
+
+    organisation: str | None = Field(default=None, max_length=100)
+    tap: str | None = Field(default=None, max_length=100)
+
+
+class PurchaseSettings(_Frozen):
+    """How payments become purchases. Purchases make the CRM award its own rewards.
+
+    Payments completed before ``go_live`` are kept and never sent. ``unmapped_location`` says what
+    becomes of a payment at a place that is not listed.
+    """
+
+    go_live: AwareTime
+    anonymous: Literal["skip", "send"] = "skip"
+    classification: str = Field(default="LOKE", min_length=1, max_length=100)
+    sku_prefix: str = Field(default="", pattern="^[A-Za-z0-9:_-]{0,20}$")
+    adjustment_sku: str = Field(default="LOKE-ADJUSTMENT", pattern="^[A-Za-z0-9:._-]{1,60}$")
+    tax_rate: Share | None = None
+    locations: dict[str, LocationSettings] = Field(default_factory=dict)
+    default_location: LocationSettings | None = None
+    unmapped_location: Literal["reject", "default"] = "reject"
+    cancelled: Literal["send", "skip"] = "send"
+
+
+class ListSettings(_Frozen):
+    """One list of people that becomes a tag in the CRM. ``name`` is shown, and checked."""
+
+    id: str = Field(pattern="^[A-Za-z0-9._-]{1,100}$")
+    name: str = Field(min_length=1, max_length=200)
+    tag: str = Field(min_length=1, max_length=200)
+    min_share: Share = 0.5
+
+
+class ConsentSettings(_Frozen):
+    """One consent of a sample order that counts as ours."""
+
+    consent_id: str = Field(min_length=1, max_length=100)
+    data_handler: str = Field(min_length=1, max_length=200)
+    channels: tuple[Literal["email", "sms"], ...] = Field(default=("email",), min_length=1)
+
+
+class SampleSettings(_Frozen):
+    """How sample orders become contacts: who they are, what counts as consent, what is kept."""
+
+    match: Literal["email", "none"] = "email"
+    consents: tuple[ConsentSettings, ...] = ()
+    questions: dict[str, str] = Field(default_factory=dict)
+    approved_states: tuple[str, ...] = ("APPROVED", "DISPATCHED", "DELIVERED")
+    purchase: bool = False
+    classification: str = Field(default="SoPost sample", min_length=1, max_length=100)
+
+
+class ProductSettings(_Frozen):
+    """Where products come from: the items of payments, a catalogue source, or both."""
+
+    from_payments: bool = True
+    catalogue: bool = False
 
 
 class DestinationSettings(_Frozen):
     """One CRM account: where it is, how fast, and what may be written to it."""
 
-    generation: Literal["back-office-v2"] = "back-office-v2"
     base_url: Address
     api_key: SecretReference
+    sends: tuple[Literal["contacts", "memberships", "products", "purchases"], ...] = Field(
+        default=("contacts",), min_length=1
+    )
+    unit: str | None = Field(default=None, max_length=100)
+    product_definition: str | None = Field(default=None, max_length=100)
     mode: Literal["test", "live"] = "test"
     limits: LimitSettings = LimitSettings()
     conflict: Literal["withhold", "link", "reject"] = "withhold"
@@ -148,6 +258,8 @@ class ScheduleSettings(_Frozen):
     """When what runs by itself, in UTC."""
 
     full_scan: Cron = "0 3 * * *"
+    lists: Cron = "15 * * * *"
+    products: Cron = "0 2 * * *"
 
 
 class OrganisationSettings(_Frozen):
@@ -160,6 +272,10 @@ class OrganisationSettings(_Frozen):
     sources: dict[VendorName, SourceSettings] = Field(min_length=1)
     destinations: dict[VendorName, DestinationSettings] = Field(min_length=1)
     mapping: dict[str, FieldMapping] = Field(default_factory=dict)
+    purchases: PurchaseSettings | None = None
+    lists: tuple[ListSettings, ...] = ()
+    products: ProductSettings = ProductSettings()
+    samples: SampleSettings = SampleSettings()
     schedules: ScheduleSettings = ScheduleSettings()
 
     @classmethod
@@ -171,7 +287,7 @@ class OrganisationSettings(_Frozen):
 #: Fields that a file may leave out because a default is filled in before it is checked.
 _FILLED_IN = {
     "OrganisationSettings": {"slug", "name"},
-    "SourceSettings": {"base_url", "token_url", "client_id", "client_secret", "key_prefix"},
+    "SourceSettings": {"datasets", "key_prefix"},
     "DestinationSettings": {"base_url", "api_key"},
 }
 

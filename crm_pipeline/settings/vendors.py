@@ -34,7 +34,20 @@ def fill_defaults(data: Section, stem: str) -> Section:
         filled["destinations"] = _fill_each(
             data["destinations"], lambda name, section: _fill_destination(name, section, text)
         )
+    _share_account(filled.get("sources"), filled.get("destinations"))
     return filled
+
+
+def _share_account(sources: JsonValue, destinations: JsonValue) -> None:
+    """Let a source that is one of our CRMs (its orders) use the address and key of that CRM."""
+    if not isinstance(sources, dict) or not isinstance(destinations, dict):
+        return
+    for name in sources.keys() & destinations.keys():
+        source, destination = sources[name], destinations[name]
+        if isinstance(source, dict) and isinstance(destination, dict):
+            for field in ("base_url", "api_key"):
+                if field in destination:
+                    source.setdefault(field, destination[field])
 
 
 def _fill_each(sections: JsonValue, fill: Callable[[str, Section], Section]) -> JsonValue:
@@ -47,18 +60,31 @@ def _fill_each(sections: JsonValue, fill: Callable[[str, Section], Section]) -> 
     return result
 
 
+#: What each source reads when its section does not say.
+_DATASETS: dict[str, list[JsonValue]] = {
+    "loke": ["customers"],
+    "sopost": ["orders"],
+    "catalogue": ["products"],
+    "crm_com": ["orders"],
+}
+#: The usual names of a source's secrets, by setting.
+_SECRETS: dict[str, dict[str, str]] = {
+    "loke": {"client_id": "LOKE_CLIENT_ID", "client_secret": "LOKE_CLIENT_SECRET"},
+    "sopost": {"user_id": "SOPOST_USER_ID", "password": "SOPOST_PASSWORD"},
+}
+
+
 def _fill_source(name: str, section: Section) -> Section:
-    variable = name.upper()
     defaults: Section = {
-        "client_id": {"env": f"{variable}_CLIENT_ID"},
-        "client_secret": {"env": f"{variable}_CLIENT_SECRET"},
+        **{field: {"env": variable} for field, variable in _SECRETS.get(name, {}).items()},
         "key_prefix": name.replace("_", "-")[:20],
+        "datasets": _DATASETS.get(name, []),
     }
     if name == "loke":
         defaults["base_url"] = LOKE_API
     filled = {**defaults, **section}
     base_url = filled.get("base_url")
-    if isinstance(base_url, str):
+    if name == "loke" and isinstance(base_url, str):
         issuer = LOKE_ISSUER if base_url.rstrip("/") == LOKE_API else base_url.rstrip("/")
         filled.setdefault("token_url", issuer + "/token")
     return filled

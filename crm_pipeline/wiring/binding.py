@@ -58,6 +58,7 @@ class Binder:
             _problem(file, location, f"No {what} has this name.", f"Known: {_listed(known)}.")
             for location, what, known in unknown
         ]
+        problems += self._missing(organisation, file)
         try:
             rules = resolve_rules(organisation)
             Mapper(rules.mapping, rules.context)
@@ -91,6 +92,13 @@ class Binder:
             resolve=resolve_rules(organisation),
         )
 
+    def _missing(self, organisation: OrganisationSettings, file: Path) -> Iterator[ConfigProblem]:
+        for name, source in organisation.sources.items():
+            spec = self._sources.get(name)
+            for field in sorted(spec.needs if spec else ()):
+                if getattr(source, field) is None:
+                    yield _problem(file, ("sources", name), f"{name} needs `{field}`.", "Add it.")
+
     def _unknown_sources(self, organisation: OrganisationSettings) -> Iterator["_Unknown"]:
         for name, source in organisation.sources.items():
             spec = self._sources.get(name)
@@ -107,9 +115,10 @@ class Binder:
             if spec is None:
                 yield ("destinations", name), "destination", self._destinations
                 continue
+            fields = spec.kinds[0].fields
             for field in destination.field_policies:
-                if field not in spec.fields:
-                    yield ("destinations", name, "field_policies", field), "field", spec.fields
+                if field not in fields:
+                    yield ("destinations", name, "field_policies", field), "field", fields
 
     def _source(
         self, slug: str, file: Path, spec: SourceSpec, source: SourceSettings
@@ -117,19 +126,22 @@ class Binder:
         overlap = source.overlap_seconds
         if overlap is None:
             overlap = self._settings.waits.overlap_seconds
-        prefix = f"sources.{spec.name}"
+        secrets = {
+            name: self._secret(reference, slug, file, f"sources.{spec.name}.{name}")
+            for name in SOURCE_SECRETS
+            if (reference := getattr(source, name)) is not None
+        }
+        options = {name: getattr(source, name) for name in SOURCE_OPTIONS}
 
         def connect() -> SourceApi:
             return spec.connect(
                 SourceConnection(
                     organisation=slug,
-                    base_url=source.base_url,
-                    token_url=source.token_url,
-                    organisation_id=source.organisation_id,
-                    client_id=self._secret(source.client_id, slug, file, f"{prefix}.client_id"),
-                    client_secret=self._secret(
-                        source.client_secret, slug, file, f"{prefix}.client_secret"
-                    ),
+                    base_url=source.base_url or "",
+                    token_url=source.token_url or "",
+                    organisation_id=source.organisation_id or "",
+                    secrets=secrets,
+                    options={name: str(value) for name, value in options.items() if value},
                     waits=self._settings.waits,
                 )
             )
@@ -162,7 +174,6 @@ class Binder:
                     waits=self._settings.waits,
                     conflict=destination.conflict,
                     options={
-                        "generation": destination.generation,
                         "mode": destination.mode,
                         "key_prefix": f"{resolve_rules(organisation).key_prefix}:",
                     },
@@ -196,6 +207,9 @@ class Binder:
 
 
 _Unknown = tuple[Location, str, Collection[str]]
+
+SOURCE_SECRETS = ("client_id", "client_secret", "user_id", "password", "api_key")
+SOURCE_OPTIONS = ("location", "format", "entity_type", "entity_id")
 
 
 def account_name(destination: str, settings: DestinationSettings) -> str:

@@ -63,8 +63,7 @@ class Product:
                 base_url=place.loke_url,
                 token_url=place.token_url,
                 organisation_id=ORGANISATION,
-                client_id=lambda: CLIENT,
-                client_secret=lambda: SECRET,
+                secrets={"client_id": lambda: CLIENT, "client_secret": lambda: SECRET},
                 waits=Waits(),
             )
         )

@@ -213,11 +213,9 @@ def test_what_is_not_a_file_of_ours_is_refused_with_its_line(
 
 
 def test_a_missing_field_is_reported_at_the_section_that_lacks_it(load_files: LoadFiles) -> None:
-    loaded = load_files(
-        {"a.yaml": "destinations: {crm_com: }\nsources:\n  loke:\n    datasets: [x]"}
-    )
+    loaded = load_files({"a.yaml": "slug: a\nsources:\n  loke: {organisation_id: x}\n"})
     (problem,) = loaded.problems
-    assert (problem.line, problem.field) == (3, "sources.loke.organisation_id")
+    assert (problem.line, problem.field) == (1, "destinations")
 
 
 def test_an_unknown_vendor_without_addresses_says_what_is_missing(load_files: LoadFiles) -> None:

@@ -46,8 +46,10 @@ def connect(spec: SourceSpec, sandbox: Sandbox) -> Iterator[Connect]:
                 base_url=sandbox.loke_url,
                 token_url=sandbox.token_url,
                 organisation_id=organisation_id,
-                client_id=lambda: settings.client_id,
-                client_secret=lambda: secret or settings.client_secret,
+                secrets={
+                    "client_id": lambda: settings.client_id,
+                    "client_secret": lambda: secret or settings.client_secret,
+                },
                 waits=WAITS,
             )
         )

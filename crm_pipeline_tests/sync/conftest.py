@@ -114,8 +114,10 @@ def desk(running: Sandbox, shared_clock: TurnedClock, tmp_path: Path):
         base_url=running.loke_url,
         token_url=running.token_url,
         organisation_id=ORGANISATION.id,
-        client_id=lambda: running.settings.client_id,
-        client_secret=lambda: running.settings.client_secret,
+        secrets={
+            "client_id": lambda: running.settings.client_id,
+            "client_secret": lambda: running.settings.client_secret,
+        },
         waits=waits,
     )
     api = SOURCE.connect(connection)

@@ -4,7 +4,7 @@ Here: limits, field names, bodies, what an error means. Not here: order, rate, r
 and what to do with an unknown outcome (``sync.apply``).
 """
 
-from crm_pipeline.core.ports import DestinationSpec
+from crm_pipeline.core.ports import DestinationSpec, ObjectKind
 from crm_pipeline.core.records import Limits
 from crm_pipeline.destinations.crm_com.api import CrmComApi
 from crm_pipeline.destinations.crm_com.catalogue import CONTACT, FIELDS
@@ -14,10 +14,15 @@ DESTINATION = DestinationSpec(
     name="crm_com",
     title="CRM.COM",
     documentation_url="https://speca.io/CRM/pos-and-ecommerce-systems",
-    object_kinds=(CONTACT,),
-    fields=FIELDS,
-    batch_size=1,
-    calls_for={"create": 1, "update": 1, "archive": 1},
+    kinds=(
+        ObjectKind(
+            name=CONTACT,
+            table="desired/contacts",
+            title="Contacts",
+            fields=FIELDS,
+            calls_for={"create": 1, "update": 1, "archive": 1},
+        ),
+    ),
     default_limits=Limits(calls_per_second=20.0, concurrency=6),
     connect=CrmComApi,
     is_same=is_same,

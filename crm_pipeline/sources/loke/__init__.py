@@ -14,4 +14,5 @@ SOURCE = SourceSpec(
     documentation_url="https://api-docs.loke.global",
     datasets={CUSTOMERS.name: CUSTOMERS},
     connect=LokeApi,
+    needs=frozenset({"base_url", "token_url", "organisation_id", "client_id", "client_secret"}),
 )

@@ -31,8 +31,8 @@ class LokeApi:
         self._organisation_path = path_of("organizations", connection.organisation_id)
         self._tokens = ClientCredentials(
             connection.token_url,
-            client_id=connection.client_id,
-            client_secret=connection.client_secret,
+            client_id=connection.secrets["client_id"],
+            client_secret=connection.secrets["client_secret"],
             waits=connection.waits,
             seams=seams,
         )

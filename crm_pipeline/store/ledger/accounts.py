@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from crm_pipeline.errors import TryLaterError
+from crm_pipeline.store.ledger.applied import ALL_KINDS
 from crm_pipeline.store.ledger.engine import Database
 from crm_pipeline.store.ledger.plans import OPEN_STATES
 from crm_pipeline.store.ledger.schema import (
@@ -83,7 +84,10 @@ class Accounts:
             connection.execute(
                 sa.delete(positions).where(
                     positions.c.organisation == organisation,
-                    positions.c.stage == f"plan:{destination}",
+                    sa.or_(
+                        positions.c.stage == f"plan:{destination}",
+                        positions.c.stage.startswith(f"plan:{destination}:", autoescape=True),
+                    ),
                 )
             )
         return counts
@@ -105,7 +109,7 @@ class Accounts:
         keys = {"organisation": organisation, "destination": destination, "plan_digest": _MOVED}
         connection.execute(
             self._database.upsert(bases)
-            .values(**keys, seq=seq)
+            .values(**keys, object_kind=ALL_KINDS, seq=seq)
             .on_conflict_do_update(index_elements=list(keys), set_={"seq": seq})
         )
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The columns of ``stream``, all of them strings; ``withheld`` is a JSON list of field names.
 STREAM_COLUMNS = ("key", "crm_id", "fingerprint", "withheld", "email_digest", "phone_digest")
+#: The kind of a base that counts for every kind: another account begins.
+ALL_KINDS = ""
 _fields = msgspec.json.Decoder(dict[str, FieldValue])
 _names = msgspec.json.Decoder(tuple[str, ...])
 
@@ -74,13 +76,25 @@ class Applied:
         with self._database.read() as connection:
             return int(connection.execute(query).scalar_one_or_none() or 0)
 
-    def base(self, organisation: str, destination: str, *, except_plan: str = "") -> int:
-        """Return the number of the newest receipt, leaving one plan's receipts out."""
+    def base(
+        self,
+        organisation: str,
+        destination: str,
+        object_kind: str | None = None,
+        *,
+        except_plan: str = "",
+    ) -> int:
+        """Return the number of the newest receipt, of one kind of object or of any.
+
+        The receipts of one plan can be left out.
+        """
         query = sa.select(sa.func.max(bases.c.seq)).where(
             bases.c.organisation == organisation,
             bases.c.destination == destination,
             bases.c.plan_digest != except_plan,
         )
+        if object_kind is not None:
+            query = query.where(bases.c.object_kind.in_((object_kind, ALL_KINDS)))
         with self._database.read() as connection:
             return int(connection.execute(query).scalar_one_or_none() or 0)
 

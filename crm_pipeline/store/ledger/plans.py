@@ -46,10 +46,10 @@ class Plans:
         self._clock = clock
 
     def save(self, header: PlanHeader, status: PlanStatus) -> None:
-        """Keep a plan as the newest of its organisation and destination.
+        """Keep a plan as the newest of its organisation, destination and kind of object.
 
-        Older plans that were not applied to the end are superseded. A plan that exists already
-        becomes the newest again, with its new starting point.
+        Older plans of the kind that were not applied to the end are superseded. A plan that exists
+        already becomes the newest again, with its new starting point.
         """
         of = _of(header.organisation, header.destination)
         values = {
@@ -63,13 +63,19 @@ class Plans:
             number = int(highest.scalar_one_or_none() or 0) + 1
             connection.execute(
                 sa.update(plans)
-                .where(of, plans.c.digest != header.digest, plans.c.status.in_(OPEN_STATES))
+                .where(
+                    of,
+                    plans.c.object_kind == header.object_kind,
+                    plans.c.digest != header.digest,
+                    plans.c.status.in_(OPEN_STATES),
+                )
                 .values(status="superseded")
             )
             statement = self._database.upsert(plans).values(
                 organisation=header.organisation,
                 destination=header.destination,
                 digest=header.digest,
+                object_kind=header.object_kind,
                 number=number,
                 settled=0,
                 **values,
@@ -95,9 +101,12 @@ class Plans:
             sa.func.substr(plans.c.digest, 1, len(beginning)) == beginning,
         )
 
-    def latest(self, organisation: str, destination: str) -> StoredPlan | None:
-        """Return the newest plan, or None."""
-        return next(iter(self.list(organisation, destination, 1)), None)
+    def latest(
+        self, organisation: str, destination: str, object_kind: str | None = None
+    ) -> StoredPlan | None:
+        """Return the newest plan, of one kind of object or of any, or None."""
+        is_kind = sa.true() if object_kind is None else plans.c.object_kind == object_kind
+        return next(iter(self._select(organisation, destination, is_kind, 1)), None)
 
     def list(
         self, organisation: str, destination: str, limit: int = 20

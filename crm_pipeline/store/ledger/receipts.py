@@ -168,7 +168,7 @@ class ReceiptWriter:
         added = self.connection.execute(insert, rows).scalars().all()
         if added:
             self._add_to_plan(digest, len(added))
-            self._move_base(digest, max(added))
+            self._move_base(digest, receipts[0].change.object_kind, max(added))
 
     def _add_to_plan(self, digest: str, settled: int) -> None:
         self.connection.execute(
@@ -177,8 +177,8 @@ class ReceiptWriter:
             .values(settled=plans.c.settled + settled)
         )
 
-    def _move_base(self, digest: str, seq: int) -> None:
-        """Note a plan's newest receipt; of the other plans the newest one is enough."""
+    def _move_base(self, digest: str, object_kind: str, seq: int) -> None:
+        """Note a plan's newest receipt; of the kind's other plans the newest one is enough."""
         keys = {
             "organisation": self.organisation,
             "destination": self.destination,
@@ -186,9 +186,13 @@ class ReceiptWriter:
         }
         self.connection.execute(
             self.database.upsert(bases)
-            .values(**keys, seq=seq)
+            .values(**keys, object_kind=object_kind, seq=seq)
             .on_conflict_do_update(index_elements=list(keys), set_={"seq": seq})
         )
-        others = sa.and_(self._are_ours(bases), bases.c.plan_digest != digest)
+        others = sa.and_(
+            self._are_ours(bases),
+            bases.c.object_kind == object_kind,
+            bases.c.plan_digest != digest,
+        )
         newest = sa.select(sa.func.max(bases.c.seq)).where(others).scalar_subquery()
         self.connection.execute(sa.delete(bases).where(others, bases.c.seq < newest))

@@ -95,6 +95,7 @@ plans = sa.Table(
     _organisation(),
     sa.Column("destination", sa.Text, primary_key=True),
     sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("object_kind", sa.Text, nullable=False, server_default="contact"),
     sa.Column("number", sa.BigInteger, nullable=False),
     sa.Column("created_at", _TIME, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
@@ -171,6 +172,7 @@ bases = sa.Table(
     _organisation(),
     sa.Column("destination", sa.Text, primary_key=True),
     sa.Column("plan_digest", sa.Text, primary_key=True),
+    sa.Column("object_kind", sa.Text, nullable=False, server_default="contact"),
     sa.Column("seq", sa.BigInteger, nullable=False),
 )
 consents = sa.Table(
@@ -201,6 +203,54 @@ rejects = sa.Table(
     sa.Column("plan_digest", sa.Text, nullable=False),
     sa.Column("rejected_at", _TIME, nullable=False),
     sa.Column("times", sa.Integer, nullable=False),
+)
+#: Webhooks as they came, stored before they are answered. ``dedup`` names an event: the same one,
+#: delivered again, is stored once.
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("number", _ROW, primary_key=True, autoincrement=True),
+    sa.Column("organisation", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("entity_id", sa.Text, nullable=False),
+    sa.Column("dedup", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("received_at", _TIME, nullable=False),
+    sa.Column("deliveries", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("not_before", _TIME, nullable=False),
+    sa.Column("settled_at", _TIME),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Index("inbox_event", "organisation", "source", "dedup", unique=True),
+    # Not by organisation first: few rows wait, and all of those are counted at once.
+    sa.Index("inbox_waiting", "state", "organisation", "number"),
+    sqlite_autoincrement=True,
+)
+#: What sources other than the main one say about a contact: one row a contact and facet.
+facets = sa.Table(
+    "facets",
+    metadata,
+    _organisation(),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("facet", sa.Text, primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("updated_at", _TIME, nullable=False),
+    sqlite_with_rowid=False,
+)
+#: Which contact a person of another source is, for ever. ``email_digest`` finds people by e-mail.
+links = sa.Table(
+    "links",
+    metadata,
+    _organisation(),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("source_id", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("linked_at", _TIME, nullable=False),
+    sa.Index("links_key", "organisation", "key"),
+    sqlite_with_rowid=False,
 )
 budgets = sa.Table(
     "budgets",

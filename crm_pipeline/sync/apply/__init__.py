@@ -16,6 +16,7 @@ from crm_pipeline.sync.apply.ledgering import Ledgering
 from crm_pipeline.sync.apply.recovery import recover
 from crm_pipeline.sync.apply.report import ApplyReport
 from crm_pipeline.sync.binding import DestinationBinding
+from crm_pipeline.sync.plan import stage_of
 from crm_pipeline.sync.workspace import Workspace
 
 __all__ = ["ApplyReport", "apply_plan", "approve_plan", "recover_writes"]
@@ -47,7 +48,7 @@ def apply_plan(
         ws.ledger.plans.set_status(organisation, name, header.digest, "applying")
         engine = Engine(ws, books, binding, api, header)
         engine.run()
-        return _closed(ws, header, engine, books)
+        return _closed(ws, binding, header, engine, books)
 
 
 def recover_writes(
@@ -66,7 +67,13 @@ def recover_writes(
         return recover(ws, Ledgering(ws, organisation, binding, lease), binding, api)
 
 
-def _closed(ws: Workspace, header: PlanHeader, engine: Engine, books: Ledgering) -> ApplyReport:
+def _closed(
+    ws: Workspace,
+    binding: DestinationBinding,
+    header: PlanHeader,
+    engine: Engine,
+    books: Ledgering,
+) -> ApplyReport:
     organisation, name = header.organisation, header.destination
     counts = ws.ledger.outbox.outcomes(organisation, name, header.digest)
     settled = sum(counts.values())
@@ -85,7 +92,8 @@ def _closed(ws: Workspace, header: PlanHeader, engine: Engine, books: Ledgering)
             remedy="Run it again; if this repeats, report it as a bug with this message.",
         )
     ws.ledger.plans.set_status(organisation, name, header.digest, "applied")
-    ws.ledger.stages.advance(organisation, f"plan:{name}", header.desired_batch)
+    stage = stage_of(name, binding.spec.kind(header.object_kind))
+    ws.ledger.stages.advance(organisation, stage, header.desired_batch)
     return ApplyReport(
         digest=header.digest,
         counts={kind: counts.get(kind, 0) for kind in OUTCOME_KINDS},

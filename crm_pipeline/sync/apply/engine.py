@@ -10,9 +10,9 @@ import heapq
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crm_pipeline.core.ports import DestinationApi
 from crm_pipeline.core.records import Change, PlanHeader, Progress, WriteResult
@@ -33,11 +33,14 @@ LANES = (0, 1)
 
 @dataclass(order=True, slots=True)
 class _Task:
-    """One change on its way: when it may go, how often it was tried, whether to look first."""
+    """Changes that travel together: when they may go, how often tried, whether to look first.
+
+    A look-up is about one change.
+    """
 
     due: float
     place: int
-    change: Change = field(compare=False)
+    changes: list[Change] = field(compare=False)
     attempt: int = field(compare=False, default=1)
     is_look_up: bool = field(compare=False, default=False)
 
@@ -66,6 +69,7 @@ class Engine:
         self._binding = binding
         self._api = api
         self._header = header
+        self._kind = binding.spec.kind(header.object_kind)
         self._digest = header.digest
         self._monotonic = monotonic
         self._sleep = sleep
@@ -74,7 +78,7 @@ class Engine:
         self._places = itertools.count()
         self._refused: list[Change] = []
         self._waiting: list[_Task] = []
-        self._running: dict[Future[WriteResult], _Task] = {}
+        self._running: dict[Future[Sequence[WriteResult]], _Task] = {}
         self._failures = 0
         self._renewed = monotonic()
         self._not_before = 0.0
@@ -113,7 +117,8 @@ class Engine:
         self._books.flush()
 
     def _chunks(self, changes: Iterator[Change]) -> Iterator[list[Change]]:
-        size = min(LARGEST_CHUNK, max(1, int(self._limits.calls_per_second * CHUNK_SECONDS)))
+        calls = min(LARGEST_CHUNK, max(1, int(self._limits.calls_per_second * CHUNK_SECONDS)))
+        size = max(calls, self._kind.batch_size)
         while chunk := list(itertools.islice(changes, size)):
             yield chunk
 
@@ -121,13 +126,15 @@ class Engine:
         is_again = bool(chunk) and chunk[0].reason == SECOND_CHANCE
         fresh = chunk
         if not is_again:
-            fresh = needing_calls(self._ws, self._books, self._header, chunk)
+            fresh = needing_calls(self._ws, self._books, self._header, self._kind, chunk)
         if not fresh:
             return
         self._books.begin(self._digest, fresh)
-        self._pay(len(fresh))
-        for change in fresh:
-            task = _Task(due=0.0, place=next(self._places), change=change)
+        width = self._kind.batch_size
+        groups = [fresh[start : start + width] for start in range(0, len(fresh), width)]
+        self._pay(len(groups))
+        for group in groups:
+            task = _Task(due=0.0, place=next(self._places), changes=group)
             self._running[pool.submit(self._try, task)] = task
 
     def _send_due(self, pool: ThreadPoolExecutor) -> None:
@@ -146,16 +153,16 @@ class Engine:
             self._books.flush_if_due()
             self._sleep(pause)
 
-    def _try(self, task: _Task) -> WriteResult:
+    def _try(self, task: _Task) -> Sequence[WriteResult]:
         """Run in the pool: one look-up or one write."""
-        change = task.change
         if task.is_look_up:
+            (change,) = task.changes
             remote = self._api.find(change.object_kind, change.key, change.crm_id)
             if remote is not None and is_there(self._binding.spec, change, remote):
-                return WriteResult(status="acked", crm_id=remote.crm_id, reason="found")
+                return [WriteResult(status="acked", crm_id=remote.crm_id, reason="found")]
             if task.attempt >= self._ws.waits.attempts:
-                return WriteResult(status="retry", reason="not_there")
-        return self._api.write([change])[0]
+                return [WriteResult(status="retry", reason="not_there")]
+        return self._api.write(task.changes)
 
     def _collect(self) -> None:
         timeout = self._until_next_due()
@@ -172,39 +179,51 @@ class Engine:
         self._renew_lease()
         self._report()
 
-    def _settle(self, task: _Task, future: "Future[WriteResult]") -> None:
+    def _settle(self, task: _Task, future: "Future[Sequence[WriteResult]]") -> None:
         try:
-            result = self._result(future)
+            results = self._results(task, future)
         except ConfigurationError:
-            self._books.release(self._digest, [task.change])
+            self._books.release(self._digest, task.changes)
             raise
-        self.calls += result.calls
-        if result.calls > 1:
+        calls = sum(result.calls for result in results)
+        self.calls += calls
+        if calls > 1:
             rate = self._limits.calls_per_second
-            self._ws.ledger.budgets.lease(self._binding.account, result.calls - 1, rate)
+            self._ws.ledger.budgets.lease(self._binding.account, calls - 1, rate)
+        if all(result.status == "retry" for result in results):
+            self._failures += 1
+            self._postpone(task, results[0])
+            return
+        for change, result in zip(task.changes, results, strict=True):
+            self._settle_one(task, change, result)
+
+    def _settle_one(self, task: _Task, change: Change, result: WriteResult) -> None:
         if result.status in ("acked", "rejected"):
             self._failures = 0
-            self._books.settle(self._digest, task.change, result, attempts=task.attempt)
-            if second := second_chance(task.change, result):
+            self._books.settle(self._digest, change, result, attempts=task.attempt)
+            if second := second_chance(change, result):
                 self._refused.append(second)
             return
         self._failures += 1
-        self.trouble = result.reason or result.status
         if result.status == "unknown":
-            self._books.mark_unknown(self._digest, task.change, result, attempts=task.attempt)
-        self._postpone(task, result)
+            self._books.mark_unknown(self._digest, change, result, attempts=task.attempt)
+        self._postpone(replace(task, changes=[change]), result)
 
-    def _result(self, future: "Future[WriteResult]") -> WriteResult:
+    def _results(
+        self, task: _Task, future: "Future[Sequence[WriteResult]]"
+    ) -> Sequence[WriteResult]:
         try:
             return future.result()
         except ConfigurationError:
             raise
         except TryLaterError as error:
-            return WriteResult(status="unknown", reason=error.code)
+            reason = error.code
         except Exception as error:  # noqa: BLE001  one bad record must not stop the others
-            return WriteResult(status="unknown", reason=f"unexpected_{type(error).__name__}")
+            reason = f"unexpected_{type(error).__name__}"
+        return [WriteResult(status="unknown", reason=reason, calls=1) for _ in task.changes]
 
     def _postpone(self, task: _Task, result: WriteResult) -> None:
+        self.trouble = result.reason or result.status
         if task.attempt >= self._ws.waits.attempts:
             self._leave(task, result)
             return
@@ -222,26 +241,26 @@ class Engine:
             _Task(
                 due=self._monotonic() + pause,
                 place=next(self._places),
-                change=task.change,
+                changes=task.changes,
                 attempt=task.attempt + 1,
                 is_look_up=is_unknown,
             ),
         )
 
     def _leave(self, task: _Task, result: WriteResult) -> None:
-        """Give one change up for this run: unknown stays unknown, unsent becomes pending again."""
-        self.unfinished += 1
+        """Give changes up for this run: unknown stays unknown, unsent becomes pending again."""
+        self.unfinished += len(task.changes)
         if result.status == "retry":
-            self._books.release(self._digest, [task.change])
+            self._books.release(self._digest, task.changes)
 
     def _is_down(self) -> bool:
         return self._failures >= FAILURES_PER_THREAD * self._limits.concurrency
 
     def _give_up_waiting(self) -> None:
         for task in self._waiting:
-            self.unfinished += 1
+            self.unfinished += len(task.changes)
             if not task.is_look_up:
-                self._books.release(self._digest, [task.change])
+                self._books.release(self._digest, task.changes)
         self._waiting.clear()
         self.unfinished = max(self.unfinished, 1)
 
@@ -250,14 +269,13 @@ class Engine:
         running, self._running = self._running, {}
         for future, task in running.items():
             if future.cancel():
-                self._books.release(self._digest, [task.change])
+                self._books.release(self._digest, task.changes)
         for future, task in running.items():
             if not future.cancelled():
                 with contextlib.suppress(ConfigurationError):
                     self._settle(task, future)
-        self._books.release(
-            self._digest, [task.change for task in self._waiting if not task.is_look_up]
-        )
+        unsent = (task.changes for task in self._waiting if not task.is_look_up)
+        self._books.release(self._digest, [change for some in unsent for change in some])
         self._waiting.clear()
         self._books.flush()
 

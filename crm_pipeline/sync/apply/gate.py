@@ -60,10 +60,11 @@ def stale_reason(ws: Workspace, header: PlanHeader) -> str | None:
     another plan. What this plan itself wrote does not count: a killed apply is taken up again.
     """
     organisation, destination = header.organisation, header.destination
-    newest = ws.ledger.plans.latest(organisation, destination)
+    kind = header.object_kind
+    newest = ws.ledger.plans.latest(organisation, destination, kind)
     if newest is not None and newest.header.digest != header.digest:
         return f"plan {newest.header.digest[:12]} is newer"
-    others = ws.ledger.applied.base(organisation, destination, except_plan=header.digest)
+    others = ws.ledger.applied.base(organisation, destination, kind, except_plan=header.digest)
     if others > header.base:
         return "the CRM has changed by another plan since it was made"
     return None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from crm_pipeline.core.ports import DestinationSpec, visible_fields
+from crm_pipeline.core.ports import DestinationSpec, ObjectKind, visible_fields
 from crm_pipeline.core.records import (
     AppliedObject,
     Change,
@@ -17,9 +17,13 @@ from crm_pipeline.sync.workspace import Workspace
 
 
 def needing_calls(
-    ws: Workspace, books: Ledgering, header: PlanHeader, changes: Sequence[Change]
+    ws: Workspace,
+    books: Ledgering,
+    header: PlanHeader,
+    kind: ObjectKind,
+    changes: Sequence[Change],
 ) -> list[Change]:
-    """Return the changes that must be sent; settle the others in the books.
+    """Return the changes that must be sent, with their references; settle the others in the books.
 
     Changes that an earlier process finished are passed over. A change that starts from something
     the CRM no longer holds by our own account is superseded, never sent.
@@ -38,7 +42,47 @@ def needing_calls(
             to_send.append(change)
         else:
             books.close(header.digest, change, outcome, applied.get(change.key))
-    return to_send
+    return _referring(ws, books, header, kind, to_send) if kind.references else to_send
+
+
+def _referring(
+    ws: Workspace,
+    books: Ledgering,
+    header: PlanHeader,
+    kind: ObjectKind,
+    changes: Sequence[Change],
+) -> list[Change]:
+    """Look up the CRM's ids of what the changes refer to; set aside those whose object is missing.
+
+    A later full plan tries them again: they are still desired and not applied.
+    """
+    ids: dict[str, dict[str, str]] = {}
+    for field, other in kind.references.items():
+        keys = {str(change.after[field]) for change in changes if change.after.get(field)}
+        found = ws.ledger.applied.get_many(
+            header.organisation, header.destination, other, sorted(keys)
+        )
+        ids[field] = {key: each.crm_id for key, each in found.items()}
+    ready = []
+    for change in changes:
+        wanted = {field: change.after[field] for field in ids if change.after.get(field)}
+        missing = [field for field, key in wanted.items() if str(key) not in ids[field]]
+        if missing:
+            other = kind.references[missing[0]]
+            books.settle(header.digest, change, _lacking(other), attempts=0)
+        else:
+            references = {field: ids[field][str(key)] for field, key in wanted.items()}
+            ready.append(replace(change, references=references))
+    return ready
+
+
+def _lacking(object_kind: str) -> WriteResult:
+    return WriteResult(
+        status="rejected",
+        reason=f"{object_kind}_not_in_crm",
+        detail=f"The {object_kind} that it belongs to is not in the CRM yet.",
+        calls=0,
+    )
 
 
 def outcome_without_call(change: Change, applied: AppliedObject | None) -> OutcomeKind | None:
@@ -69,7 +113,12 @@ def second_chance(change: Change, result: WriteResult) -> Change | None:
 
 
 def is_there(spec: DestinationSpec, change: Change, remote: RemoteObject) -> bool:
-    """Whether the CRM already holds everything that the change wanted to write."""
+    """Whether the CRM already holds everything that the change wanted to write.
+
+    Of what can be created only, being there is enough.
+    """
+    if spec.kind(change.object_kind).is_immutable:
+        return True
     after = visible_fields(change.after, change.withheld)
     return all(
         spec.is_same(name, after.get(name), remote.fields.get(name)) for name in change.changed

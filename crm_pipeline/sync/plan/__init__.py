@@ -4,7 +4,7 @@
 A full plan is set work over the lake; an incremental one is keyed work on what was just resolved.
 """
 
-from crm_pipeline.sync.plan.make import make_plan
+from crm_pipeline.sync.plan.make import make_plan, stage_of
 from crm_pipeline.sync.plan.stored import find_changes, iter_changes, load_plan
 
-__all__ = ["find_changes", "iter_changes", "load_plan", "make_plan"]
+__all__ = ["find_changes", "iter_changes", "load_plan", "make_plan", "stage_of"]

@@ -11,11 +11,12 @@ import pyarrow as pa
 from crm_pipeline.core.diff import LANE_SECOND, MEDIA_FIELDS
 from crm_pipeline.core.media import normal_form
 from crm_pipeline.core.policies import PlanPolicy
+from crm_pipeline.core.ports import ObjectKind
 from crm_pipeline.core.records import AppliedObject
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.plan.draft import Draft, Identity, Tally
 from crm_pipeline.sync.plan.kept import KeptValues
-from crm_pipeline.sync.plan.keyed import DESIRED_TABLE, identity_of
+from crm_pipeline.sync.plan.keyed import identity_of
 from crm_pipeline.sync.plan.rows import (
     DRAFT_SCHEMA,
     Desired,
@@ -40,7 +41,7 @@ _CHANGED = """
 CREATE TEMP TABLE changed AS
 SELECT desired.key, applied.key IS NULL AS is_new
 FROM desired LEFT JOIN applied USING (key)
-WHERE applied.key IS NULL OR applied.fingerprint <> desired.fingerprint
+WHERE applied.key IS NULL OR ({is_mutable} AND applied.fingerprint <> desired.fingerprint)
 """
 _MISSING = """
 CREATE TEMP TABLE missing AS
@@ -113,14 +114,15 @@ class FullDraft:
         session: LakeSession,
         organisation: str,
         destination: str,
-        object_kind: str,
+        kind: ObjectKind,
         policy: PlanPolicy,
     ) -> None:
         self._ws = ws
         self._session = session
         self._organisation = organisation
         self._destination = destination
-        self._object_kind = object_kind
+        self._kind = kind
+        self._object_kind = kind.name
         self._policy = policy
         self._kept = KeptValues(ws, organisation, destination, policy)
         self._tally = Tally()
@@ -128,7 +130,7 @@ class FullDraft:
     def work_out(self) -> Draft:
         """Compare, place the shared media, and return the draft."""
         self._attach()
-        self._session.execute(_CHANGED)
+        self._session.execute(_CHANGED.format(is_mutable=not self._kind.is_immutable))
         self._session.execute(_MISSING)
         self._place_media()
         self._session.register("updates_empty", DRAFT_SCHEMA.empty_table())
@@ -146,18 +148,18 @@ class FullDraft:
             reason_counts=reasons,
             consent_widened=self._tally.widened,
             desired=desired,
-            desired_batch=self._ws.lake.newest_batch(self._organisation, DESIRED_TABLE),
+            desired_batch=self._ws.lake.newest_batch(self._organisation, self._kind.table),
             identities=self._identities,
             batches=self._batches,
         )
 
     def _attach(self) -> None:
         session = self._session
-        session.attach("written", self._organisation, DESIRED_TABLE)
+        session.attach("written", self._organisation, self._kind.table)
         if session.value("SELECT min(batch) = max(batch) FROM written"):
             session.execute("CREATE TEMP VIEW desired AS SELECT * FROM written")
         else:
-            session.attach_current("desired", self._organisation, DESIRED_TABLE, "key")
+            session.attach_current("desired", self._organisation, self._kind.table, "key")
         applied = self._ws.ledger.applied.stream(
             self._organisation, self._destination, self._object_kind
         )
@@ -227,7 +229,7 @@ class FullDraft:
         return rows
 
     def _archives(self) -> Iterator[list[DraftRow]]:
-        if self._policy.on_missing == "keep":
+        if self._policy.on_missing == "keep" or "archive" not in self._kind.calls_for:
             return
         self._session.execute("CREATE TEMP TABLE gone AS SELECT key FROM missing ORDER BY key")
         for batch in self._session.sql("SELECT key FROM gone"):

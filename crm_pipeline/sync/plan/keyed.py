@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from crm_pipeline.core.media import MEDIUM_FIELD_NAMES, media_digests, withheld_fields
 from crm_pipeline.core.policies import PlanPolicy
+from crm_pipeline.core.ports import ObjectKind
 from crm_pipeline.core.records import AppliedObject, Fields
 from crm_pipeline.sync.plan.draft import Draft, Identity, Tally
 from crm_pipeline.sync.plan.kept import KeptValues
@@ -24,7 +25,6 @@ from crm_pipeline.sync.plan.rows import (
 )
 from crm_pipeline.sync.workspace import Workspace
 
-DESIRED_TABLE = "desired/contacts"
 DESIRED_COLUMNS = ("key", "fields", "fingerprint", "version_at", "batch")
 
 
@@ -32,17 +32,19 @@ def keyed_draft(
     ws: Workspace,
     organisation: str,
     destination: str,
-    object_kind: str,
+    kind: ObjectKind,
     policy: PlanPolicy,
     since_batch: int,
 ) -> Draft:
     """Return the draft for the desired objects of the batches after ``since_batch``."""
-    desired, newest_batch = _newest(ws, organisation, since_batch)
+    object_kind = kind.name
+    desired, newest_batch = _newest(ws, organisation, kind.table, since_batch)
     applied = ws.ledger.applied.get_many(organisation, destination, object_kind, list(desired))
     moved = {
         key: wanted
         for key, wanted in desired.items()
-        if key not in applied or applied[key].fingerprint != wanted.fingerprint
+        if key not in applied
+        or (not kind.is_immutable and applied[key].fingerprint != wanted.fingerprint)
     }
     others = _others(ws, organisation, destination, object_kind, moved, applied)
     rows = _rows(ws, organisation, destination, object_kind, policy, moved, applied, others)
@@ -61,10 +63,10 @@ def keyed_draft(
     )
 
 
-def _newest(ws: Workspace, organisation: str, since_batch: int) -> tuple[dict[str, Desired], int]:
-    reader = ws.lake.scan(
-        organisation, DESIRED_TABLE, columns=DESIRED_COLUMNS, since_batch=since_batch
-    )
+def _newest(
+    ws: Workspace, organisation: str, table: str, since_batch: int
+) -> tuple[dict[str, Desired], int]:
+    reader = ws.lake.scan(organisation, table, columns=DESIRED_COLUMNS, since_batch=since_batch)
     newest: dict[str, tuple[int, Desired]] = {}
     for batch in reader:
         for row in batch.to_pylist():

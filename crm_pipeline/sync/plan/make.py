@@ -2,16 +2,17 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from crm_pipeline.core.guards import PlanFigures, judge
 from crm_pipeline.core.policies import PlanPolicy
-from crm_pipeline.core.ports import DestinationSpec
+from crm_pipeline.core.ports import DestinationSpec, ObjectKind
 from crm_pipeline.core.records import CHANGE_KINDS, PlanHeader, Progress
 from crm_pipeline.sync.plan.draft import Draft, digest_of
 from crm_pipeline.sync.plan.full import FullDraft
-from crm_pipeline.sync.plan.keyed import DESIRED_TABLE, keyed_draft
+from crm_pipeline.sync.plan.keyed import keyed_draft
 from crm_pipeline.sync.plan.rows import PLAN_SCHEMA
 from crm_pipeline.sync.plan.stored import has_rows, plan_table
 from crm_pipeline.sync.workspace import Workspace
@@ -22,6 +23,11 @@ KEYED_SHARE = 0.03
 KEYED_ROWS = 10_000
 
 
+def stage_of(destination: str, kind: ObjectKind) -> str:
+    """Return the ledger's name for how far the desired objects of a kind were applied."""
+    return f"plan:{destination}" if kind.name == "contact" else f"plan:{destination}:{kind.name}"
+
+
 def make_plan(
     ws: Workspace,
     organisation: str,
@@ -29,34 +35,46 @@ def make_plan(
     policy: PlanPolicy,
     *,
     is_full: bool,
+    object_kind: str = "contact",
 ) -> PlanHeader:
-    """Work out, judge and store what has to change; return the plan's header.
+    """Work out, judge and store what has to change of one kind of object; return the header.
 
     ``is_full`` compares everything; otherwise only what was resolved since the last plan that was
     applied (a first plan is always full). Nothing is sent. The same desired and acknowledged
     objects give the same digest; a plan that exists already is not stored twice. The newest
     receipt counts as an input: the same change, wanted again later, is another plan.
     """
-    object_kind = spec.object_kinds[0]
-    base = ws.ledger.applied.base(organisation, spec.name)
+    kind = spec.kind(object_kind)
+    aim = _Aim(organisation, spec, kind, policy)
+    base = ws.ledger.applied.base(organisation, spec.name, object_kind)
     known = ws.ledger.applied.count(organisation, spec.name, object_kind)
-    since = ws.ledger.stages.position(organisation, f"plan:{spec.name}")
-    newest = ws.lake.newest_batch(organisation, DESIRED_TABLE)
-    whole = newest > 0 and (is_full or known == 0 or _is_set_work(ws, organisation, since, known))
-    if whole:
+    since = ws.ledger.stages.position(organisation, stage_of(spec.name, kind))
+    newest = ws.lake.newest_batch(organisation, kind.table)
+    is_large = newest > 0 and _is_set_work(ws, organisation, kind.table, since, known)
+    if newest > 0 and (is_full or known == 0 or is_large):
         with ws.lake.session() as session:
-            maker = FullDraft(ws, session, organisation, spec.name, object_kind, policy)
+            maker = FullDraft(ws, session, organisation, spec.name, kind, policy)
             draft = maker.work_out()
-            return _stored(ws, organisation, spec, policy, draft, known, base, is_full=True)
+            return _stored(ws, aim, draft, known, base, is_full=True)
     if newest > since:
-        draft = keyed_draft(ws, organisation, spec.name, object_kind, policy, since)
+        draft = keyed_draft(ws, organisation, spec.name, kind, policy, since)
     else:
         draft = _nothing_new(since)
-    return _stored(ws, organisation, spec, policy, draft, known, base, is_full=False)
+    return _stored(ws, aim, draft, known, base, is_full=False)
 
 
-def _is_set_work(ws: Workspace, organisation: str, since: int, known: int) -> bool:
-    rows = ws.lake.row_count(organisation, DESIRED_TABLE, since_batch=since)
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """What a plan is for."""
+
+    organisation: str
+    spec: DestinationSpec
+    kind: ObjectKind
+    policy: PlanPolicy
+
+
+def _is_set_work(ws: Workspace, organisation: str, table: str, since: int, known: int) -> bool:
+    rows = ws.lake.row_count(organisation, table, since_batch=since)
     return rows > max(KEYED_ROWS, known * KEYED_SHARE)
 
 
@@ -74,19 +92,15 @@ def _nothing_new(since: int) -> Draft:
 
 
 def _stored(
-    ws: Workspace,
-    organisation: str,
-    spec: DestinationSpec,
-    policy: PlanPolicy,
-    draft: Draft,
-    known: int,
-    base: int,
-    *,
-    is_full: bool,
+    ws: Workspace, aim: _Aim, draft: Draft, known: int, base: int, *, is_full: bool
 ) -> PlanHeader:
-    heading = [organisation, spec.name, spec.object_kinds[0], policy.mapping_version, str(base)]
+    organisation, spec, kind, policy = aim.organisation, aim.spec, aim.kind, aim.policy
+    heading = [organisation, spec.name, kind.name, policy.mapping_version, str(base)]
     digest = digest_of(heading, draft.identities())
-    calls = sum(draft.counts.get(kind, 0) * spec.calls_for[kind] for kind in CHANGE_KINDS)
+    calls = sum(
+        -(-draft.counts.get(each, 0) // kind.batch_size) * kind.calls_for.get(each, 0)
+        for each in CHANGE_KINDS
+    )
     figures = PlanFigures(
         creates=draft.counts.get("create", 0),
         updates=draft.counts.get("update", 0),
@@ -99,11 +113,11 @@ def _stored(
         digest=digest,
         organisation=organisation,
         destination=spec.name,
-        object_kind=spec.object_kinds[0],
+        object_kind=kind.name,
         created_at=ws.clock(),
         base=base,
         desired_batch=draft.desired_batch,
-        counts={kind: draft.counts.get(kind, 0) for kind in (*CHANGE_KINDS, "unchanged")},
+        counts={each: draft.counts.get(each, 0) for each in (*CHANGE_KINDS, "unchanged")},
         field_counts=draft.field_counts,
         reason_counts=draft.reason_counts,
         consent_widened=draft.consent_widened,

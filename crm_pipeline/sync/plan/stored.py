@@ -17,14 +17,19 @@ def plan_table(destination: str) -> str:
 
 
 def load_plan(
-    ws: Workspace, organisation: str, destination: str, digest: str | None = None
+    ws: Workspace,
+    organisation: str,
+    destination: str,
+    digest: str | None = None,
+    *,
+    object_kind: str | None = None,
 ) -> PlanHeader:
-    """Return a stored plan, the newest when ``digest`` is None.
+    """Return a stored plan; the newest when ``digest`` is None, of one kind of object or of any.
 
     A digest may be shortened to its first eight characters or more.
     Raises PlanUnknownError when there is none, or when a short digest fits several.
     """
-    newest = ws.ledger.plans.latest(organisation, destination)
+    newest = ws.ledger.plans.latest(organisation, destination, object_kind)
     if digest is None or (newest and newest.header.digest == digest):
         if newest is None:
             raise PlanUnknownError(
