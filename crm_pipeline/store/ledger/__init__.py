@@ -9,6 +9,7 @@ from crm_pipeline.store.ledger.applied import Applied, AppliedMedia
 from crm_pipeline.store.ledger.budgets import Budgets
 from crm_pipeline.store.ledger.consents import Consents
 from crm_pipeline.store.ledger.engine import Database
+from crm_pipeline.store.ledger.facets import Facets, Link, Links
 from crm_pipeline.store.ledger.leases import Lease, Leases, this_process
 from crm_pipeline.store.ledger.migrating import check, migrate, require_current
 from crm_pipeline.store.ledger.organisations import Organisations, OrganisationStatus
@@ -27,6 +28,7 @@ __all__ = [
     "Intent",
     "Lease",
     "Ledger",
+    "Link",
     "OrganisationStatus",
     "OutboxRow",
     "PlanStatus",
@@ -58,6 +60,8 @@ class Ledger:
         self.plans = Plans(self._database, clock)
         self.outbox = Outbox(self._database, clock)
         self.consents = Consents(self._database)
+        self.facets = Facets(self._database, clock)
+        self.links = Links(self._database, clock)
         self.rejects = Rejects(self._database, clock)
         self.budgets = Budgets(self._database, clock)
         self.leases = Leases(self._database, clock)

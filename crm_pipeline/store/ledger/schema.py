@@ -249,7 +249,8 @@ links = sa.Table(
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("rule", sa.Text, nullable=False),
     sa.Column("linked_at", _TIME, nullable=False),
-    sa.Index("links_key", "organisation", "key"),
+    sa.Column("email_digest", sa.Text),
+    sa.Index("links_email", "organisation", "email_digest"),
     sqlite_with_rowid=False,
 )
 budgets = sa.Table(

@@ -55,7 +55,8 @@ def upgrade() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("rule", sa.Text(), nullable=False),
         sa.Column("linked_at", sa.BigInteger(), nullable=False),
+        sa.Column("email_digest", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("organisation", "source", "source_id"),
         sqlite_with_rowid=False,
     )
-    op.create_index("links_key", "links", ["organisation", "key"], unique=False)
+    op.create_index("links_email", "links", ["organisation", "email_digest"], unique=False)
