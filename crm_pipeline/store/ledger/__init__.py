@@ -10,6 +10,7 @@ from crm_pipeline.store.ledger.budgets import Budgets
 from crm_pipeline.store.ledger.consents import Consents
 from crm_pipeline.store.ledger.engine import Database
 from crm_pipeline.store.ledger.facets import Facets, Link, Links
+from crm_pipeline.store.ledger.inbox import Appended, Inbox, InboxCounts, InboxRow, Received
 from crm_pipeline.store.ledger.leases import Lease, Leases, this_process
 from crm_pipeline.store.ledger.migrating import check, migrate, require_current
 from crm_pipeline.store.ledger.organisations import Organisations, OrganisationStatus
@@ -22,9 +23,12 @@ from crm_pipeline.store.ledger.times import Clock
 from crm_pipeline.store.ledger.watermarks import CompleteRead, PullProgress, Watermark, Watermarks
 
 __all__ = [
+    "Appended",
     "AppliedMedia",
     "Approval",
     "CompleteRead",
+    "InboxCounts",
+    "InboxRow",
     "Intent",
     "Lease",
     "Ledger",
@@ -34,6 +38,7 @@ __all__ = [
     "PlanStatus",
     "PullProgress",
     "Receipt",
+    "Received",
     "StoredPlan",
     "StoredReject",
     "Watermark",
@@ -63,6 +68,7 @@ class Ledger:
         self.facets = Facets(self._database, clock)
         self.links = Links(self._database, clock)
         self.rejects = Rejects(self._database, clock)
+        self.inbox = Inbox(self._database, clock, self.rejects)
         self.budgets = Budgets(self._database, clock)
         self.leases = Leases(self._database, clock)
         self.organisations = Organisations(self._database, clock)
