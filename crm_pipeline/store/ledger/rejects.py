@@ -109,8 +109,18 @@ class Rejects:
         with self._database.read() as connection:
             return {row.reason: int(row.number) for row in connection.execute(query)}
 
-    def clear(self, organisation: str, party: str, stage: str, keys: Collection[str]) -> int:
-        """Forget rejects of records that are fine by now; return how many there were."""
+    def clear(
+        self,
+        organisation: str,
+        party: str,
+        stage: str,
+        keys: Collection[str],
+        dataset: str | None = None,
+    ) -> int:
+        """Forget rejects of records that are fine by now; return how many there were.
+
+        ``dataset`` (of a source, or a kind of object) narrows it: kinds may share keys.
+        """
         wanted = [storable(key, MAX_KEY_LENGTH) for key in keys]
         cleared = 0
         with self._database.write() as connection:
@@ -121,6 +131,8 @@ class Rejects:
                     rejects.c.stage == stage,
                     rejects.c.key.in_(wanted[start : start + KEYS_A_QUERY]),
                 )
+                if dataset is not None:
+                    statement = statement.where(rejects.c.dataset == dataset)
                 cleared += connection.execute(statement).rowcount
         return cleared
 

@@ -57,11 +57,11 @@ class Ledgering:
         self._rejects: list[Reject] = []
         self._oldest = 0.0
         self._set_aside = {
-            stored.reject.key
+            (stored.reject.dataset, stored.reject.key)
             for stored in ws.ledger.rejects.list(organisation)
             if stored.party == self._destination and stored.reject.stage == "apply"
         }
-        self._cleared: list[str] = []
+        self._cleared: list[tuple[str, str]] = []
         self._archived: list[str] = []
         self._clock = ws.clock
 
@@ -93,8 +93,8 @@ class Ledgering:
         if result.status == "rejected":
             self.reject_reasons[result.reason] += 1
             self._rejects.append(_reject(digest, change, result))
-        elif change.key in self._set_aside:
-            self._cleared.append(change.key)
+        elif (change.object_kind, change.key) in self._set_aside:
+            self._cleared.append((change.object_kind, change.key))
         if change.kind == "archive" and result.status == "acked":
             self._archived.append(change.key)
         outcome: OutcomeKind = "applied" if result.status == "acked" else "rejected"
@@ -144,8 +144,9 @@ class Ledgering:
             self._ledger.rejects.add(self.organisation, self._destination, rejects)
         if receipts:
             self._ledger.outbox.settle(self.organisation, self._destination, receipts, self._lease)
-        if cleared:
-            self._ledger.rejects.clear(self.organisation, self._destination, "apply", cleared)
+        for kind in sorted({kind for kind, _ in cleared}):
+            keys = [key for its_kind, key in cleared if its_kind == kind]
+            self._ledger.rejects.clear(self.organisation, self._destination, "apply", keys, kind)
 
     def _refuse(self, keys: Sequence[str]) -> None:
         """Record that archived people are opted out: a yes of before does not bring them back.

@@ -1,4 +1,4 @@
-"""Resolve: landed rows, mapping and consent log in; the contacts that should exist out.
+"""Contacts: landed customers, mapping and consent log in; the contacts that should exist out.
 
 An incremental pass maps what landed since the last one; a full pass maps the newest version of
 every row and replaces the table. Both give the same contacts, byte for byte (a property test says
@@ -16,7 +16,6 @@ import msgspec
 import pyarrow as pa
 
 from crm_pipeline.core.consent import is_consent, is_news, is_open
-from crm_pipeline.core.fingerprint import canonical_json, fingerprint_of_json
 from crm_pipeline.core.mapping import (
     CONSENT_FIELDS,
     DEFAULT_LOKE_CUSTOMER,
@@ -29,32 +28,21 @@ from crm_pipeline.core.mapping import (
 from crm_pipeline.core.media import normal_form
 from crm_pipeline.core.pulling import latest_plausible
 from crm_pipeline.core.records import ConsentRecord, Fields, FieldValue, Progress, Reject
-from crm_pipeline.core.times import TIME_TYPE, parse_times
+from crm_pipeline.core.times import parse_times
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.land.missing import attach_away
 from crm_pipeline.sync.land.report import landed_table
+from crm_pipeline.sync.resolve.tables import (
+    DESIRED_SCHEMA,
+    ResolveReport,
+    desired_row,
+    to_desired,
+)
 from crm_pipeline.sync.workspace import Workspace
 
 DESIRED_TABLE = "desired/contacts"
 #: The ledger's name for how far landed batches were resolved.
 STAGE = "resolve:contacts"
-
-DESIRED_SCHEMA = pa.schema(
-    [
-        ("key", pa.string()),
-        ("source_id", pa.string()),
-        ("version_at", TIME_TYPE),
-        ("fingerprint", pa.string()),
-        ("fields", pa.string()),
-        ("issues", pa.list_(pa.string())),
-        ("email", pa.string()),
-        ("phone", pa.string()),
-        ("email_opt_out", pa.bool_()),
-        ("sms_opt_out", pa.bool_()),
-        ("mapping_version", pa.string()),
-        ("batch", pa.int64()),
-    ]
-)
 
 _CHANNELS = ("email", "sms")
 _PRESENT = """
@@ -82,24 +70,6 @@ class ResolveRules:
     mapping: ContactMapping = DEFAULT_LOKE_CUSTOMER
     context: MappingContext = MappingContext()  # noqa: RUF009  frozen
     missing_after_sweeps: int = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolveReport:
-    """What one pass did.
-
-    ``rows`` are contacts written, ``rejects`` records that the mapping refuses, ``issues`` counts
-    contacts by code, ``consents`` answers that were new.
-    """
-
-    is_full: bool
-    rows: int
-    rejects: int
-    consents: int
-    issues: Mapping[str, int]
-    batch: int
-    size_bytes: int
-    seconds: float
 
 
 def resolve_contacts(
@@ -198,11 +168,8 @@ class _Resolver:
             yield self._to_batch(self._carried(session), batch)
 
     def _to_batch(self, contacts: list[dict[str, Any]], batch: int) -> pa.RecordBatch:
-        for contact in contacts:
-            contact["mapping_version"] = self._version
-            contact["batch"] = batch
         self._rows += len(contacts)
-        return pa.RecordBatch.from_pylist(contacts, schema=DESIRED_SCHEMA)
+        return to_desired(contacts, self._version, batch)
 
     def _map(self, landed: pa.RecordBatch) -> list[dict[str, Any]]:
         rows = landed.to_pylist()
@@ -332,14 +299,8 @@ def _decided(current: object, said: Sequence[ConsentRecord]) -> ChannelConsent:
 
 
 def _contact(key: str, row: Row, fields: Fields, issues: Sequence[str]) -> dict[str, Any]:
-    text = canonical_json(fields)
     return {
-        "key": key,
-        "source_id": row["id"],
-        "version_at": row["version_at"],
-        "fingerprint": fingerprint_of_json(text),
-        "fields": text,
-        "issues": list(issues),
+        **desired_row(key, row["id"], row["version_at"], fields, issues),
         "email": normal_form("email", fields),
         "phone": normal_form("phone", fields),
         "email_opt_out": fields["email_opt_out"],
