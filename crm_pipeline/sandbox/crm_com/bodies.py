@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from crm_pipeline.sandbox.crm_com.failures import RefusedError, invalid
+from crm_pipeline.sandbox.crm_com.failures import INVALID_REQUEST, RefusedError, invalid
 
 #: ISO 3166-1 alpha-3, as CRM.COM writes countries.
 _COUNTRY_LIST = (
@@ -58,9 +58,7 @@ def _as_object(raw: bytes) -> dict[str, Any]:
     try:
         body = msgspec.json.decode(raw)
     except msgspec.DecodeError as error:
-        raise RefusedError(
-            400, "The body is not JSON.", "CRM.EXCEPTIONS.INVALIDREQUESTEXCEPTION", []
-        ) from error
+        raise RefusedError(400, "The body is not JSON.", INVALID_REQUEST, []) from error
     if not isinstance(body, dict):
         raise invalid("body")
     return body
@@ -149,6 +147,16 @@ def _custom_fields(value: Any, known: Collection[str]) -> dict[str, str | None]:
     return read
 
 
+def _loyalty_identifiers(value: Any) -> Changes:
+    given = value or []
+    if not isinstance(given, list):
+        raise invalid("loyalty_identifiers")
+    texts = [each.get("identifier") if isinstance(each, dict) else None for each in given]
+    if not all(isinstance(text, str) and text for text in texts):
+        raise invalid("loyalty_identifiers")
+    return {"loyalty_identifiers": [{"identifier": text} for text in dict.fromkeys(texts)]}
+
+
 def _flag_reader(name: str) -> Callable[[Any], Changes]:
     def read(value: Any) -> Changes:
         if value is not None and not isinstance(value, bool):
@@ -174,6 +182,7 @@ _READERS: dict[str, Callable[[Any], Changes]] = {
     "person_name": _person_name,
     "phone": _phone,
     "demographics": _demographics,
+    "loyalty_identifiers": _loyalty_identifiers,
     **{name: _text_reader(name) for name in _TEXTS},
     **{name: _flag_reader(name) for name in _FLAGS},
 }

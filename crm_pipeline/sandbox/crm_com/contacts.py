@@ -50,6 +50,23 @@ class ContactStore:
         """Return the contact that has an e-mail address, case ignored."""
         return self._by_id.get(self._by_cim.get(("email", email.lower()), ""))
 
+    def with_loyalty_identifier(self, identifier: str) -> Contact | None:
+        """Return the contact that has a card or another loyalty number."""
+        return self._by_id.get(self._by_cim.get(("loyalty_identifier", identifier), ""))
+
+    def with_cim(self, text: str) -> list[Contact]:
+        """Return contacts by any medium: e-mail, loyalty number, phone with or without dial code.
+
+        A dialling code has one to three digits; whoever has the rest as number is found.
+        """
+        for found in (self.with_email(text), self.with_loyalty_identifier(text)):
+            if found:
+                return [found]
+        numbers = [text]
+        if text.startswith("+"):
+            numbers = [text[dial + 1 :] for dial in (1, 2, 3)]
+        return [each for number in numbers for each in self.with_phone_number(number)]
+
     def with_phone_number(self, number: str) -> list[Contact]:
         """Return contacts by number, in whatever country."""
         return [self._by_id[contact_id] for contact_id in self._by_number.get(number, ())]
@@ -92,6 +109,7 @@ class ContactStore:
             # The trap: whoever does not say that a person opted out has opted them in.
             "email_opt_out": False,
             "sms_opt_out": False,
+            "loyalty_identifiers": [],
             "custom_fields": {},
             "tags": [],
             "created_on": now_seconds,
@@ -167,9 +185,14 @@ def shown(contact: Contact, *, with_wallet: bool = False) -> dict[str, Any]:
         {"key": key, "value": value} for key, value in contact["custom_fields"].items()
     ]
     if with_wallet:
-        wallet = uuid.uuid5(uuid.NAMESPACE_OID, contact["id"])
-        body["wallet"] = {"id": str(wallet), "code": f"{wallet.int % 10**16:016d}"}
+        body["wallet"] = wallet_of(contact["id"])
     return body
+
+
+def wallet_of(contact_id: str) -> dict[str, str]:
+    """Return id and code of a contact's wallet, which exist from the contact's first moment."""
+    wallet = uuid.uuid5(uuid.NAMESPACE_OID, contact_id)
+    return {"id": str(wallet), "code": f"{wallet.int % 10**16:016d}"}
 
 
 def _cims(contact: Contact) -> Iterable[Cim]:
@@ -177,6 +200,8 @@ def _cims(contact: Contact) -> Iterable[Cim]:
         yield "email", contact["email"].lower()
     if contact["phone"]:
         yield "phone", contact["phone"]["country_code"], contact["phone"]["number"]
+    for loyalty in contact["loyalty_identifiers"]:
+        yield "loyalty_identifier", loyalty["identifier"]
 
 
 def _merge(contact: Contact, changes: Changes, chance: random.Random) -> None:

@@ -3,6 +3,11 @@
 from crm_pipeline.sandbox.wire import Answer, json_answer
 
 INVALID_VALUE = "CRM.EXCEPTIONS.INVALIDVALUEEXCEPTION"
+INVALID_REQUEST = "CRM.EXCEPTIONS.INVALIDREQUESTEXCEPTION"
+INVALID_STATE = "CRM.EXCEPTIONS.INVALIDSTATEEXCEPTION"
+INVALID_LOGIN = "CRM.EXCEPTIONS.INVALIDLOGINEXCEPTION"
+NOT_ENOUGH = "CRM.EXCEPTIONS.CANNOTSPENDAMOUNTWALLETBALANCENOTENOUGHEXCEPTION"
+REFERENCE_TAKEN = "CRM.EXCEPTIONS.REFERENCENUMBERALREADYEXISTSEXCEPTION"
 NOT_FOUND = "CRM.EXCEPTIONS.NOTFOUNDEXCEPTION"
 CIM_TAKEN = "COM.CRM.EXCEPTIONS.CIMALREADYEXISTSFORANOTHERCONTACTEXCEPTION"
 CODE_TAKEN = "COM.CRM.EXCEPTIONS.CODEALREADYEXISTSEXCEPTION"
@@ -38,3 +43,8 @@ class RefusedError(Exception):
 def invalid(field: str, message: str = "Invalid value.") -> RefusedError:
     """Refuse a value; the field's name is the parameter."""
     return RefusedError(400, message, INVALID_VALUE, [field])
+
+
+def not_found(status: int, entity: str, reference: str) -> RefusedError:
+    """Refuse a reference to something that does not exist; ``status`` is 400 or 404."""
+    return RefusedError(status, "Record not found.", NOT_FOUND, [entity, reference])

@@ -155,8 +155,7 @@ def _by(store: ContactStore, name: str, value: str) -> list[Contact]:
         return [found] if found and found["code"] == value else []
     if name == "phone_number":
         return store.with_phone_number(value)
-    by_email = store.with_email(value)
-    return [by_email] if by_email else store.with_phone_number(value)
+    return store.with_cim(value)
 
 
 def _mentions(contact: Contact, text: str) -> bool:

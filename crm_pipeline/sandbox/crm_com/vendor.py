@@ -14,25 +14,11 @@ import msgspec
 from crm_pipeline.sandbox.control.faults import FaultBox, FaultRule
 from crm_pipeline.sandbox.control.log import RequestLog
 from crm_pipeline.sandbox.crm_com.bodies import Changes, read_changes
+from crm_pipeline.sandbox.crm_com.business import Business
 from crm_pipeline.sandbox.crm_com.contacts import Contact, ContactStore, new_id, shown
+from crm_pipeline.sandbox.crm_com.switches import CrmComSwitches
 from crm_pipeline.sandbox.people import PHONE_RANGES, Customer, People
 from crm_pipeline.sandbox.settings import SandboxOrganisation, SandboxSettings
-
-
-class CrmComSwitches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What may be changed while the sandbox runs."""
-
-    not_found_status: Literal[400, 404] = 400
-    #: Which name of the e-mail address a body may use; the vendor's sources disagree.
-    email_field: Literal["both", "email_address", "email"] = "both"
-    #: What PUT tags does with tags that a contact already has.
-    tags_mode: Literal["replace", "add"] = "replace"
-    gzip: bool = False
-
-    @property
-    def email_fields(self) -> tuple[str, ...]:
-        """Return the accepted names, the stronger last."""
-        return ("email", "email_address") if self.email_field == "both" else (self.email_field,)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,7 +27,12 @@ class Key:
 
     organisation: SandboxOrganisation
     name: Literal["test", "live", "read"]
-    contacts: ContactStore
+    business: Business
+
+    @property
+    def contacts(self) -> ContactStore:
+        """Return the contacts that the key sees."""
+        return self.business.contacts
 
     @property
     def may_write(self) -> bool:
@@ -73,8 +64,8 @@ class CrmCom:
             self.tags = {new_id(chance): name for name in settings.tags}
             self.keys: dict[str, Key] = {}
             for each in settings.organisations:
-                test = ContactStore(f"{settings.seed}:{each.id}:test")
-                live = ContactStore(f"{settings.seed}:{each.id}:live")
+                test = Business(each, f"{settings.seed}:{each.id}:test")
+                live = Business(each, f"{settings.seed}:{each.id}:live")
                 self.keys[each.crm_test_key] = Key(each, "test", test)
                 self.keys[each.crm_live_key] = Key(each, "live", live)
                 self.keys[each.crm_read_only_key] = Key(each, "read", test)
