@@ -1,4 +1,4 @@
-"""Both fake vendors as servers: in a background thread for tests, in the foreground for the CLI.
+"""The fake vendors as servers: in a background thread for tests, in the foreground for the CLI.
 
 Here: sockets, the event loop, start and stop. Not here: what is answered.
 """
@@ -23,6 +23,9 @@ from crm_pipeline.sandbox.crm_com.vendor import CrmCom
 from crm_pipeline.sandbox.loke.routes import LokeRoutes
 from crm_pipeline.sandbox.loke.vendor import Loke
 from crm_pipeline.sandbox.settings import SandboxSettings
+from crm_pipeline.sandbox.sopost.routes import PREFIX as SOPOST_PREFIX
+from crm_pipeline.sandbox.sopost.routes import SopostRoutes
+from crm_pipeline.sandbox.sopost.vendor import Sopost
 from crm_pipeline.sandbox.transport import OpenProtocol
 
 if sys.platform == "win32":
@@ -38,7 +41,8 @@ _KEEP_ALIVE_SECONDS = 60
 class Sandbox:
     """The running sandbox; a context manager.
 
-    ``loke`` and ``crm_com`` are the state that the servers answer from, for tests in process.
+    ``loke``, ``crm_com`` and ``sopost`` are the state that the servers answer from, for tests in
+    process.
     """
 
     def __init__(self, settings: SandboxSettings | None = None) -> None:
@@ -46,16 +50,18 @@ class Sandbox:
         self.settings = settings or SandboxSettings()
         self.loke = Loke(self.settings)
         self.crm_com = CrmCom(self.settings)
+        self.sopost = Sopost(self.settings)
         self.loke_url = ""
         self.token_url = ""
         self.crm_com_url = ""
+        self.sopost_url = ""
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._failure: BaseException | None = None
 
     def __enter__(self) -> "Sandbox":
-        """Start both servers and wait until they accept."""
+        """Start the servers and wait until they accept."""
         self.start()
         return self
 
@@ -65,7 +71,7 @@ class Sandbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop both servers."""
+        """Stop the servers."""
         self.stop()
 
     def start(self) -> None:
@@ -73,20 +79,25 @@ class Sandbox:
         settings = self.settings
         sockets: list[socket.socket] = []
         try:
-            for port in (settings.loke_port, settings.crm_com_port):
+            for port in (settings.loke_port, settings.crm_com_port, settings.sopost_port):
                 sockets.append(_listen(settings.host, port))
         except OSError:
             for opened in sockets:
                 opened.close()
             raise
-        loke_url, crm_url = (_url(settings.host, each) for each in sockets)
+        loke_url, crm_url, sopost_url = (_url(settings.host, each) for each in sockets)
         self.loke_url, self.token_url = loke_url, f"{loke_url}/token"
         self.crm_com_url = crm_url + PREFIX
+        self.sopost_url = sopost_url + SOPOST_PREFIX
         self.loke.base_url = loke_url
         loke_routes = LokeRoutes(self.loke)
         if settings.preserialise:
             loke_routes.build_pages()
-        apps = (VendorApp(loke_routes), VendorApp(CrmComRoutes(self.crm_com)))
+        apps = (
+            VendorApp(loke_routes),
+            VendorApp(CrmComRoutes(self.crm_com)),
+            VendorApp(SopostRoutes(self.sopost)),
+        )
         accepting = threading.Event()
         self._failure = None
         self._thread = threading.Thread(
@@ -111,11 +122,12 @@ class Sandbox:
         self._thread = self._loop = self._ended = None
 
     def urls(self) -> dict[str, str]:
-        """Return the three addresses, as the ready file holds them."""
+        """Return the addresses, as the ready file holds them."""
         return {
             "loke_url": self.loke_url,
             "token_url": self.token_url,
             "crm_com_url": self.crm_com_url,
+            "sopost_url": self.sopost_url,
         }
 
     def _run(
@@ -154,7 +166,7 @@ def run_sandbox(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then stop cleanly. Call it from the main thread.
 
-    ``announce`` gets one line for each address. The ready file appears, whole, once both servers
+    ``announce`` gets one line for each address. The ready file appears, whole, once all servers
     accept, and is removed at the end.
     """
     ended = threading.Event()

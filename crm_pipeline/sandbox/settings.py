@@ -7,6 +7,7 @@ change while the sandbox runs (``POST /_sandbox/switches``).
 import dataclasses
 import datetime as dt
 import re
+import uuid
 from collections.abc import Callable
 from typing import Literal
 
@@ -28,6 +29,19 @@ DEFAULT_CUSTOM_FIELDS = (
 DEFAULT_TAGS = ("LOKE: Loyal Customers", "LOKE: VIP breakfast", "Newsletter")
 
 
+#: Ids at the fake SoPost are made from it, so that files can name them.
+_SOPOST_IDS = uuid.UUID("5a0b9c1d-2e3f-4a5b-8c6d-7e8f9a0b1c2d")
+
+
+def sopost_uuid(*names: object) -> str:
+    """Return the id of a thing at the fake SoPost: the same for the same names, for ever.
+
+    >>> sopost_uuid("01HSANDB0XHARB0VRC0FFEE001", "organisation")
+    '91326740-8e7f-596e-b8c6-27f0c02c379a'
+    """
+    return str(uuid.uuid5(_SOPOST_IDS, "/".join(map(str, names))))
+
+
 def utc_now() -> dt.datetime:
     """Return the wall clock, aware, in UTC."""
     return dt.datetime.now(dt.UTC)
@@ -35,7 +49,7 @@ def utc_now() -> dt.datetime:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxOrganisation:
-    """One tenant: its people at LOKE and its two keys (and a read-only one) at CRM.COM."""
+    """One tenant: its people at LOKE, its keys at CRM.COM, its two ids at SoPost."""
 
     id: str
     name: str
@@ -47,15 +61,19 @@ class SandboxOrganisation:
     crm_live_key: str = ""
     #: Reads what the test key reads, is refused (403) when it writes.
     crm_read_only_key: str = ""
+    sopost_id: str = ""
+    sopost_campaign_id: str = ""
 
     def __post_init__(self) -> None:
-        """Fill what was left empty from the name."""
+        """Fill what was left empty from the name or the id."""
         slug = self.slug or re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
         for field, value in (
             ("slug", slug),
             ("crm_test_key", self.crm_test_key or f"crm_test_{slug}"),
             ("crm_live_key", self.crm_live_key or f"crm_live_{slug}"),
             ("crm_read_only_key", self.crm_read_only_key or f"crm_read_{slug}"),
+            ("sopost_id", self.sopost_id or sopost_uuid(self.id, "organisation")),
+            ("sopost_campaign_id", self.sopost_campaign_id or sopost_uuid(self.id, "campaign")),
         ):
             object.__setattr__(self, field, value)
 
@@ -95,8 +113,11 @@ class SandboxSettings:
     host: str = "127.0.0.1"
     loke_port: int = 0
     crm_com_port: int = 0
+    sopost_port: int = 0
     client_id: str = "sandbox-client"
     client_secret: str = "sandbox-secret"
+    sopost_user_id: str = "sandbox-user"
+    sopost_password: str = "sandbox-password"
     token_life_seconds: int = 3600
     page_size: int = 1000
     clock: Callable[[], dt.datetime] = utc_now

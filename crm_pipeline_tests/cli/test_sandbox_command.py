@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crm_pipeline_tests.cli.conftest import Run
 
-FREE = ("--loke-port", "0", "--crm-com-port", "0")
+FREE = ("--loke-port", "0", "--crm-com-port", "0", "--sopost-port", "0")
 
 
 def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
@@ -25,7 +25,8 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        assert json.loads(ready.read_text()).keys() == {"loke_url", "token_url", "crm_com_url"}
+        names = {"loke_url", "token_url", "crm_com_url", "sopost_url"}
+        assert json.loads(ready.read_text()).keys() == names
         process.send_signal(signal.SIGTERM)
     assert process.returncode == 0
     assert not ready.exists()
@@ -36,6 +37,6 @@ def test_a_taken_port_is_told_with_a_way_out(run: Run) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        answer = run("sandbox", "--small", "--loke-port", port, "--crm-com-port", "0")
+        answer = run("sandbox", "--small", *FREE[2:], "--loke-port", port)
     assert answer.code == 78
     assert "--loke-port" in answer.err

@@ -103,7 +103,8 @@ class _Demo:
 
     def _start_sandbox(self) -> None:
         ready = self.folder / "sandbox.json"
-        ports = ("--loke-port", str(self.ports.loke), "--crm-com-port", str(self.ports.crm_com))
+        numbers = {"loke": self.ports.loke, "crm-com": self.ports.crm_com, "sopost": 0}
+        ports = [word for name, port in numbers.items() for word in (f"--{name}-port", str(port))]
         size = ("--small",) if self.options.is_small else ()
         say("Starting the fake vendors.")
         self._start_logged("sandbox", *ports, "--ready-file", str(ready), *size)
