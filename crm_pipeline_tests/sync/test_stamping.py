@@ -6,10 +6,11 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crm_pipeline.sources.loke.customers import SCHEMA
+from crm_pipeline.sources.loke.customers import CUSTOMERS
 from crm_pipeline.store.lake import Lake
 from crm_pipeline.sync.land.stamping import keep_newest, stamp
 
+SCHEMA = CUSTOMERS.schema
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 _texts = st.one_of(st.none(), st.text(st.characters(codec="utf-8"), max_size=6))
 _wholes = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1))
@@ -33,9 +34,9 @@ _rows = st.lists(
 def test_a_fingerprint_is_the_same_one_by_one_and_as_a_set(rows, tmp_path_factory):
     page = (pa.RecordBatch.from_pylist(rows, schema=SCHEMA), "digest")
     lake = Lake(str(tmp_path_factory.getbasetemp() / "lake"), clock=lambda: NOW)
-    alone = stamp([page], origin="pull", landed_at=NOW, session=None)
+    alone = stamped_page(page)
     with lake.session() as session:
-        together = stamp([page], origin="pull", landed_at=NOW, session=session)
+        together = stamped_page(page, session=session)
     assert alone.rows.combine_chunks() == together.rows.combine_chunks()
 
 
@@ -44,8 +45,13 @@ def stamped(*people):
         {"id": row_id, "updated_at": updated_at, "first_name": name}
         for row_id, updated_at, name in people
     ]
-    page = (pa.RecordBatch.from_pylist(rows, schema=SCHEMA), "digest")
-    return stamp([page], origin="pull", landed_at=NOW, session=None)
+    return stamped_page((pa.RecordBatch.from_pylist(rows, schema=SCHEMA), "digest"))
+
+
+def stamped_page(page, *, version_column="updated_at", session=None):
+    return stamp(
+        [page], version_column=version_column, origin="pull", landed_at=NOW, session=session
+    )
 
 
 def names(found):
@@ -71,3 +77,15 @@ def test_a_version_in_the_future_counts_as_landed_now():
     versions = found.rows.column("version_at").to_pylist()
     assert versions == [NOW, NOW + dt.timedelta(minutes=59)]
     assert found.in_future == 1
+
+
+def test_the_version_is_the_time_in_the_column_that_the_dataset_names():
+    schema = pa.schema([("id", pa.string()), ("updated_at", pa.string()), ("at", pa.string())])
+    rows = [
+        {"id": "a", "updated_at": "2026-11-21T11:00:00Z", "at": "2026-11-21T09:00:00Z"},
+        {"id": "b", "updated_at": "2026-11-21T11:00:00Z", "at": None},
+    ]
+    page = (pa.RecordBatch.from_pylist(rows, schema=schema), "digest")
+    found = stamped_page(page, version_column="at").rows
+    assert found.column("version_at").to_pylist() == [NOW - dt.timedelta(hours=3), None]
+    assert found.column("landed_at").to_pylist() == [NOW, NOW]

@@ -46,12 +46,19 @@ def peek(
     if watermark is None:
         return PeekReport(has_news=True, rows=0, version="first")
     page = api.decode(dataset, api.first_page(dataset))
-    fresh = _fresh_rows(page, stop_floor(watermark.at, rules.overlap))
+    version_column = source.datasets[dataset].version_column
+    fresh = _fresh_rows(page, version_column, stop_floor(watermark.at, rules.overlap))
     if not fresh.num_rows:
         is_empty = page.row_count == 0 and watermark.rows_known > 0
         return PeekReport(has_news=is_empty, rows=0, version="empty" if is_empty else "")
     known = ws.ledger.watermarks.recent(*names)
-    stamped = stamp([(fresh, "")], origin="pull", landed_at=ws.clock(), session=None)
+    stamped = stamp(
+        [(fresh, "")],
+        version_column=version_column,
+        origin="pull",
+        landed_at=ws.clock(),
+        session=None,
+    )
     new = sorted(
         (row_id, mark)
         for row_id, mark in marks_of(stamped.rows)
@@ -61,7 +68,9 @@ def peek(
     return PeekReport(has_news=bool(new), rows=len(new), version=digest.hexdigest() if new else "")
 
 
-def _fresh_rows(page: DecodedPage, floor: dt.datetime | None) -> pa.RecordBatch:
+def _fresh_rows(
+    page: DecodedPage, version_column: str, floor: dt.datetime | None
+) -> pa.RecordBatch:
     """Return a page's rows that are not older than the floor, or that have no time."""
-    times = parse_times(page.rows.column("updated_at")).values
+    times = parse_times(page.rows.column(version_column)).values
     return page.rows.filter(fresh_mask(times, floor))

@@ -11,13 +11,12 @@ from crm_pipeline.core.pulling import (
     next_watermark,
     stop_floor,
 )
-from crm_pipeline.core.times import parse_times
 from crm_pipeline.store.ledger import CompleteRead, Watermark
 from crm_pipeline.sync.land.ending import check_end, walk_to_end
 from crm_pipeline.sync.land.known import Known
 from crm_pipeline.sync.land.recent import Recent, fresh_mask, is_known, is_stale, marks_of
 from crm_pipeline.sync.land.report import PullReport, Scan
-from crm_pipeline.sync.land.stamping import Stamped, keep_newest, stamp
+from crm_pipeline.sync.land.stamping import Stamped, keep_newest
 from crm_pipeline.sync.land.walking import Step
 
 #: More new rows than this are compared with the lake as a set, not one by one.
@@ -61,7 +60,7 @@ class _Newest:
         for step in walk_to_end(self._scan, is_careful=True):
             decoded = self._scan.api.decode(self._scan.dataset, step.page)
             self._scan.take(decoded, is_again=step.is_again)
-            times = parse_times(decoded.rows.column("updated_at")).values
+            times = self._scan.times_of(decoded.rows)
             self._keep(decoded, times, step)
             if step.is_again:
                 continue
@@ -86,8 +85,9 @@ class _Newest:
         """Append what differs from what is known of it."""
         if not self._waiting:
             return
+        landed_at = self._scan.started_at
         stamped = keep_newest(
-            stamp(self._waiting, origin="pull", landed_at=self._scan.started_at, session=None)
+            self._scan.stamp(self._waiting, origin="pull", landed_at=landed_at, session=None)
         )
         self._waiting = []
         self._scan.tally.times_unreadable += stamped.unreadable

@@ -1,6 +1,7 @@
 """What one pull did, and the scan that it is about."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -8,7 +9,10 @@ import pyarrow as pa
 from crm_pipeline.core.ports import DatasetSpec, DecodedPage, SourceApi, SourceSpec
 from crm_pipeline.core.pulling import PullRules
 from crm_pipeline.core.records import Progress
+from crm_pipeline.core.times import parse_times
 from crm_pipeline.errors import SourceUnstableError
+from crm_pipeline.store.lake import LakeSession
+from crm_pipeline.sync.land.stamping import Origin, Stamped, stamp
 from crm_pipeline.sync.workspace import Workspace
 
 
@@ -19,7 +23,7 @@ class PullReport:
     ``rows_read`` counts rows as they came, repeated ones too; ``rows_landed`` those that were new
     or changed. ``rows_late`` were found by a sweep although an earlier scan should have had them.
     ``rows_stale`` were older than what is landed already. ``times_unreadable`` and
-    ``times_in_future`` are rows whose ``updatedAt`` cannot be right.
+    ``times_in_future`` are rows whose own time cannot be right.
     """
 
     is_sweep: bool
@@ -89,6 +93,27 @@ class Scan:
     def names(self) -> tuple[str, str, str]:
         """Organisation, source and dataset: how the ledger names the scan."""
         return self.organisation, self.source, self.dataset
+
+    def times_of(self, rows: pa.RecordBatch) -> pa.Array:
+        """Return the source's own time of each row's version; null where there is none."""
+        return parse_times(rows.column(self.spec.version_column)).values
+
+    def stamp(
+        self,
+        pages: Sequence[tuple[pa.RecordBatch, str]],
+        *,
+        origin: Origin,
+        landed_at: dt.datetime,
+        session: LakeSession | None,
+    ) -> Stamped:
+        """Return pages of the dataset with the columns that landing adds (see ``stamping``)."""
+        return stamp(
+            pages,
+            version_column=self.spec.version_column,
+            origin=origin,
+            landed_at=landed_at,
+            session=session,
+        )
 
     def begin_pass(self) -> None:
         """Count a pass through the list."""

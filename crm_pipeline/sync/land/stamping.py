@@ -41,18 +41,20 @@ class Stamped:
 def stamp(
     pages: Sequence[tuple[pa.RecordBatch, str]],
     *,
+    version_column: str,
     origin: Origin,
     landed_at: dt.datetime,
     session: LakeSession | None,
 ) -> Stamped:
     """Return pages (rows and digest) as one table with the columns that landing adds.
 
-    The version is the source's ``updatedAt``; one that lies in the future counts as the moment of
-    landing, so that the row's next update still wins. Rows by the ten thousand take their
-    fingerprints from DuckDB when there is a session.
+    The version is the source's own time in ``version_column``; one that lies in the future counts
+    as the moment of landing, so that the row's next update still wins. A row without a time has no
+    version: it ranks by when it was landed. Rows by the ten thousand take their fingerprints from
+    DuckDB when there is a session.
     """
     table = pa.Table.from_batches([rows for rows, _ in pages])
-    read = parse_times(_whole(table.column("updated_at")))
+    read = parse_times(_whole(table.column(version_column)))
     now = pa.scalar(landed_at, TIME_TYPE)
     future = pc.fill_null(
         pc.greater(read.values, pa.scalar(latest_plausible(landed_at), TIME_TYPE)), False

@@ -19,7 +19,7 @@ from crm_pipeline.core.pulling import (
     next_watermark,
     stop_floor,
 )
-from crm_pipeline.core.times import TIME_TYPE, parse_times
+from crm_pipeline.core.times import TIME_TYPE
 from crm_pipeline.errors import SourceUnstableError
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.store.ledger import CompleteRead, PullProgress, Watermark
@@ -28,7 +28,7 @@ from crm_pipeline.sync.land.known import Changed, Known
 from crm_pipeline.sync.land.missing import Sightings
 from crm_pipeline.sync.land.recent import Recent
 from crm_pipeline.sync.land.report import PullReport, Scan
-from crm_pipeline.sync.land.stamping import Origin, Stamped, keep_newest, stamp
+from crm_pipeline.sync.land.stamping import Origin, Stamped, keep_newest
 from crm_pipeline.sync.land.walking import Step, ahead, collector_off
 
 FIRST_LOAD = "first_load"
@@ -182,7 +182,7 @@ class _Pass:
         return self._late
 
     def _fix(self, rows: pa.RecordBatch, step: Step) -> dt.datetime | None:
-        times = parse_times(rows.column("updated_at")).values.to_pylist()
+        times = self._scan.times_of(rows).to_pylist()
         fixed = next_watermark(times, step.page.server_date or self._scan.started_at)
         self._recent = Recent(stop_floor(fixed, self._scan.rules.overlap))
         if self._is_first:
@@ -205,7 +205,7 @@ class _Pass:
         """Append a group's new and changed rows; in a first load, note how far it came."""
         landed_at = self._scan.ws.clock()
         stamped = keep_newest(
-            stamp(group, origin=self._origin, landed_at=landed_at, session=self._session)
+            self._scan.stamp(group, origin=self._origin, landed_at=landed_at, session=self._session)
         )
         self._scan.tally.times_unreadable += stamped.unreadable
         self._scan.tally.times_in_future += stamped.in_future
