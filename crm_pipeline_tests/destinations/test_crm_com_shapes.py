@@ -3,9 +3,9 @@
 import pytest
 
 from crm_pipeline.core.records import RemoteObject
-from crm_pipeline.destinations.crm_com.bodies import create_body, update_body
 from crm_pipeline.destinations.crm_com.comparing import is_same
-from crm_pipeline.destinations.crm_com.reading import read_contact, read_own
+from crm_pipeline.destinations.crm_com.contacts.bodies import create_body, update_body
+from crm_pipeline.destinations.crm_com.contacts.reading import read_contact, read_own
 from crm_pipeline_tests.destinations.conftest import MINA
 
 

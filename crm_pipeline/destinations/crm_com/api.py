@@ -1,150 +1,103 @@
 """One organisation's live connection to CRM.COM.
 
-Here: what the engine calls. Not here: one change (``writing``), the calls themselves (``calls``).
+Here: what the engine calls, and which kind of object answers. Not here: one change of a kind (its
+folder), the calls themselves (``calls``).
 """
 
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from crm_pipeline.core.ports import DestinationConnection
 from crm_pipeline.core.records import Change, Finding, RemoteObject, WriteResult
-from crm_pipeline.destinations.crm_com.assumptions import CONTACTS_PATH, KEY_MODES, KEY_PREFIX
-from crm_pipeline.destinations.crm_com.calls import Calls, Tally
-from crm_pipeline.destinations.crm_com.catalogue import CONTACT, FIELDS, custom_key
-from crm_pipeline.destinations.crm_com.reading import read_contact, read_linked, read_own
-from crm_pipeline.destinations.crm_com.writing import ContactWriter
-from crm_pipeline.errors import CrmPipelineError, SourceUnstableError
+from crm_pipeline.destinations.crm_com.assumptions import KEY_PREFIX
+from crm_pipeline.destinations.crm_com.calls import Calls
+from crm_pipeline.destinations.crm_com.checking import Doctor
+from crm_pipeline.destinations.crm_com.contacts.fields import CONTACT
+from crm_pipeline.destinations.crm_com.contacts.kind import Contacts
+from crm_pipeline.destinations.crm_com.listing import each_once
+from crm_pipeline.destinations.crm_com.purchases.fields import PURCHASE, REFUND
+from crm_pipeline.destinations.crm_com.purchases.finding import Finder
+from crm_pipeline.destinations.crm_com.purchases.refunding import Refunds
+from crm_pipeline.destinations.crm_com.purchases.writing import Purchases
 from crm_pipeline.http import ApiClient, ApiKey, Seams
 
-#: Ids remembered while a list is read: rows shift by a few places at most, never by thousands.
-_REMEMBERED = 20_000
 
-#: Pages in a row that may hold nothing new before the list is taken to go in circles.
-_MOST_STALE_PAGES = 3
+class Kind(Protocol):
+    """What each kind of object can do."""
 
-_OLDEST_FIRST = {"sort": "CREATED_DATE", "order": "ASC"}
+    def write(self, changes: Sequence[Change]) -> Sequence[WriteResult]:
+        """Try each change once; one result a change, in the same order."""
+        ...
+
+    def find(self, key: str, crm_id: str | None) -> RemoteObject | None:
+        """Read one of our objects, or None when CRM.COM has none."""
+        ...
+
+    def read_all(self) -> Iterator[Sequence[RemoteObject]]:
+        """Read every object; the same one may come again. Raises ValueError if not listed."""
+        ...
 
 
 class CrmComApi:
-    """Writes and reads one organisation's contacts. Thread-safe.
+    """Writes and reads one organisation's objects. Thread-safe.
 
-    Options: ``key_prefix`` (how codes of ours start).
+    Options: ``key_prefix`` (how codes of ours start); ``tags`` (ids or names of all tags that are
+    ours) and ``sends`` (what is sent), each a JSON list or one a line.
     """
 
     def __init__(self, connection: DestinationConnection, *, seams: Seams | None = None) -> None:
-        self._api_key = connection.api_key
-        self._key_prefix = connection.options.get("key_prefix", KEY_PREFIX)
+        seams = seams or Seams()
+        waits, options = connection.waits, connection.options
+        key_prefix = options.get("key_prefix", KEY_PREFIX)
         self._client = ApiClient(
             connection.base_url,
-            waits=connection.waits,
+            waits=waits,
             credentials=ApiKey("api_key", connection.api_key),
             refused_statuses=frozenset({401, 403}),
             connections=connection.limits.concurrency + 2,
             seams=seams,
         )
-        self._calls = Calls(self._client)
-        self._writer = ContactWriter(
-            self._calls, conflict=connection.conflict, key_prefix=self._key_prefix
-        )
+        calls = Calls(self._client)
+        finder = Finder(calls, connection.organisation)
+
+        def settle() -> None:
+            seams.sleep(waits.settle_seconds)
+
+        self._doctor = Doctor(calls, connection.api_key, options)
+        self._kinds: Mapping[str, Kind] = {
+            CONTACT: Contacts(calls, conflict=connection.conflict, key_prefix=key_prefix),
+            PURCHASE: Purchases(calls, finder, key_prefix=key_prefix, settle=settle),
+            REFUND: Refunds(calls, finder, settle=settle),
+        }
 
     def write(self, changes: Sequence[Change]) -> Sequence[WriteResult]:
         """Try each change once. Raises only what stops everything, such as a refused key."""
-        for change in changes:
-            _check_kind(change.object_kind)
-        return [self._writer.write(change) for change in changes]
+        if not changes:
+            return []
+        (object_kind,) = {change.object_kind for change in changes}
+        return self._kind(object_kind).write(changes)
 
     def find(self, object_kind: str, key: str, crm_id: str | None = None) -> RemoteObject | None:
-        """Read one of our contacts by its CRM id or code, or None when CRM.COM has none.
+        """Read one of our objects, or None when CRM.COM has none.
 
-        A contact that was linked keeps its own code: it is reached by its CRM id only.
+        Raises what makes the answer doubtful: "none" is only said when CRM.COM says so.
         """
-        _check_kind(object_kind)
-        content = self._calls.contact(crm_id or key, Tally())
-        return read_linked(content, key=key) if crm_id else read_own(content, key=key)
+        return self._kind(object_kind).find(key, crm_id)
 
     def read_all(self, object_kind: str) -> Iterator[Sequence[RemoteObject]]:
-        """Read every contact, oldest first, each once."""
-        _check_kind(object_kind)
-        seen: OrderedDict[str, None] = OrderedDict()
-        stale_pages = 0
-        for content in self._calls.pages(CONTACTS_PATH, _OLDEST_FIRST):
-            read = (read_contact(each, key_prefix=self._key_prefix) for each in content)
-            fresh = [each for each in read if each is not None and _is_new(each.crm_id, seen)]
-            stale_pages = 0 if fresh else stale_pages + 1
-            if stale_pages == _MOST_STALE_PAGES:
-                raise SourceUnstableError(
-                    "CRM.COM's list of contacts goes in a circle.",
-                    not_done="The rest of it was not read.",
-                    remedy="Run again; if it stays, ask the vendor.",
-                )
-            if fresh:
-                yield fresh
+        """Read every object of a kind, oldest first, each once."""
+        return each_once(self._kind(object_kind).read_all(), f"{object_kind}s")
 
     def check(self) -> Sequence[Finding]:
-        """Prove the key, then the set-up: every custom field that we write must exist."""
-        try:
-            self._calls.contacts_with(Tally())
-            known = self._known_custom_fields()
-        except CrmPipelineError as error:
-            return [Finding(check="key", is_ok=False, message=error.happened, remedy=error.remedy)]
-        readable = Finding(
-            check="key",
-            is_ok=True,
-            message=f"CRM.COM accepts the key; it opens {self._mode()} data.",
-        )
-        return [readable, *_custom_field_findings(known)]
+        """Prove the key, then the set-up: whatever we write must exist."""
+        return self._doctor.check()
 
     def close(self) -> None:
         """Give the connections back."""
         self._client.close()
 
-    def _known_custom_fields(self) -> frozenset[str]:
-        pages = self._calls.pages("custom_fields", {"entity": "CONTACTS"})
-        return frozenset(
-            str(entry.get("key")) for page in pages for entry in page if isinstance(entry, dict)
-        )
-
-    def _mode(self) -> str:
-        """Return which data the key opens, as far as its beginning tells."""
-        secret = self._api_key()
-        modes = (mode for start, mode in KEY_MODES.items() if secret.startswith(start))
-        return next(modes, "test or live (the key does not tell)")
-
-
-def _custom_field_findings(known: frozenset[str]) -> Sequence[Finding]:
-    wanted = [key for key in map(custom_key, FIELDS) if key is not None]
-    missing = [key for key in wanted if key not in known]
-    if not missing:
-        return [
-            Finding(
-                check="custom_fields",
-                is_ok=True,
-                message=f"All {len(wanted)} custom fields of contacts exist.",
-            )
-        ]
-    return [
-        Finding(
-            check=f"custom_field {key}",
-            is_ok=False,
-            message=f"CRM.COM has no custom field `{key}` for contacts; it refuses contacts that"
-            " carry it.",
-            remedy=f"Add a text custom field with the key `{key}` for contacts in CRM.COM's"
-            " settings, or leave the field out of the mapping.",
-        )
-        for key in missing
-    ]
-
-
-def _is_new(crm_id: str, seen: OrderedDict[str, None]) -> bool:
-    """Note an id and say whether it is new among the last ones."""
-    if crm_id in seen:
-        return False
-    seen[crm_id] = None
-    if len(seen) > _REMEMBERED:
-        seen.popitem(last=False)
-    return True
-
-
-def _check_kind(object_kind: str) -> None:
-    if object_kind != CONTACT:
-        raise ValueError(f"CRM.COM has no objects of kind {object_kind!r} here")
+    def _kind(self, object_kind: str) -> Kind:
+        found = self._kinds.get(object_kind)
+        if found is None:
+            raise ValueError(f"CRM.COM has no objects of kind {object_kind!r} here")
+        return found

@@ -62,3 +62,34 @@ KEY_MODES = {"crm_test": "test", "crm_live": "live"}
 
 #: Contacts on one page; the documented maximum.
 PAGE_SIZE = 100
+
+# -- purchases -------------------------------------------------------------------------------------
+
+#: Path of purchases: submit, list, read.
+PURCHASES_PATH = "purchases"
+
+#: The last part of the path that takes goods back without a purchase.
+RETURNS_PATH = "ad_hoc_return"
+
+#: Where the time of a purchase goes, in epoch seconds. The older bridge called it ``performed_on``.
+DATE_MEMBER = "date"
+
+#: The member that names a terminal (transaction acquiring point) by its code.
+TAP_MEMBER = "merchant_tap"
+
+#: The filter of the list that finds a reference number. Not documented: whatever is listed is
+#: compared exactly, and a list that is not filtered is read for ``MOST_SEARCH_PAGES`` pages.
+REFERENCE_FILTER = "search_value"
+
+#: Pages of purchases, newest first, in which a reference number is looked for. A list that goes on
+#: is not filtered: then nobody can say that the purchase is not there, and nothing is sent.
+MOST_SEARCH_PAGES = 20
+
+#: The state of a purchase that was undone.
+CANCELLED_STATE = "CANCELLED"
+
+#: Parts of error names, in upper case, that say "there is one with this id or reference number".
+DUPLICATE_NAMES = ("ALREADYEXIST", "DUPLICATE", "ALREADYUSED", "ALREADYINUSE", "NOTUNIQUE")
+
+#: Words of an error's message that say the same.
+DUPLICATE_WORDS = ("already exists", "already used", "already in use", "duplicate", "not unique")

@@ -7,8 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crm_pipeline.destinations.crm_com.assumptions import CONTACTS_PATH, PAGE_SIZE
-from crm_pipeline.destinations.crm_com.bodies import Body
+from crm_pipeline.destinations.crm_com.assumptions import (
+    CONTACTS_PATH,
+    PAGE_SIZE,
+    PURCHASES_PATH,
+    REFERENCE_FILTER,
+    RETURNS_PATH,
+)
+from crm_pipeline.destinations.crm_com.contacts.bodies import Body
 from crm_pipeline.destinations.crm_com.problems import read_problem
 from crm_pipeline.errors import SourceUnstableError
 from crm_pipeline.http import Answer, ApiClient
@@ -16,6 +22,9 @@ from crm_pipeline.http.origin import path_of
 
 #: Lists are read to their end, but not for ever: 100 million contacts.
 _MOST_PAGES = 1_000_000
+
+OLDEST_FIRST: Mapping[str, str] = {"sort": "CREATED_DATE", "order": "ASC"}
+_NEWEST_FIRST: Mapping[str, str] = {"sort": "CREATED_DATE", "order": "DESC"}
 
 
 @dataclass(slots=True)
@@ -36,6 +45,8 @@ class Calls:
     def __init__(self, client: ApiClient) -> None:
         self._client = client
 
+    # -- contacts --------------------------------------------------------------------------------
+
     def create(self, body: Body, tally: Tally) -> Answer:
         """POST a contact: sent once, never repeated here."""
         return self._write("POST", path_of(CONTACTS_PATH), body, tally)
@@ -46,16 +57,7 @@ class Calls:
 
     def contact(self, reference: str, tally: Tally) -> Mapping[str, Any] | None:
         """GET a contact by id or code; None only when CRM.COM says that there is none."""
-        tally.calls += 1
-        answer = self._client.send("GET", path_of(CONTACTS_PATH, reference), is_repeatable=True)
-        if not answer.is_success:
-            if read_problem(answer).is_not_found:
-                return None
-            raise answer.malformed("refuses a documented call")
-        content = answer.json()
-        if not isinstance(content, dict) or not content.get("id"):
-            raise answer.malformed("holds no contact")
-        return content
+        return self._one(path_of(CONTACTS_PATH, reference), "contact", tally)
 
     def contacts_with(self, tally: Tally, **filters: str) -> Sequence[Any]:
         """GET the contacts that match exact filters (the first few)."""
@@ -63,7 +65,34 @@ class Calls:
         content, _ = self._page(CONTACTS_PATH, {**filters, "size": "10", "page": "1"})
         return content
 
-    def pages(self, path: str, query: Mapping[str, str]) -> Iterator[Sequence[Any]]:
+    # -- purchases -------------------------------------------------------------------------------
+
+    def submit(self, body: Body, tally: Tally) -> Answer:
+        """POST a purchase: sent once, never repeated here."""
+        return self._write("POST", path_of(PURCHASES_PATH), body, tally)
+
+    def cancel(self, reference: str, tally: Tally) -> Answer:
+        """POST that a purchase is undone."""
+        return self._write("POST", path_of(PURCHASES_PATH, reference, "cancel"), {}, tally)
+
+    def take_back(self, body: Body, tally: Tally) -> Answer:
+        """POST that goods came back: sent once, never repeated here."""
+        return self._write("POST", path_of(PURCHASES_PATH, RETURNS_PATH), body, tally)
+
+    def purchase(self, reference: str, tally: Tally) -> Mapping[str, Any] | None:
+        """GET a purchase by id; None only when CRM.COM says that there is none."""
+        return self._one(path_of(PURCHASES_PATH, reference), "purchase", tally)
+
+    def purchases_with(self, reference_number: str, tally: Tally) -> Iterator[Sequence[Any]]:
+        """GET the purchases that a reference number finds, newest first, page by page."""
+        query = {REFERENCE_FILTER: reference_number, **_NEWEST_FIRST}
+        return self.pages(PURCHASES_PATH, query, tally)
+
+    # -- lists -----------------------------------------------------------------------------------
+
+    def pages(
+        self, path: str, query: Mapping[str, str], tally: Tally | None = None
+    ) -> Iterator[Sequence[Any]]:
         """GET a list page by page, oldest first where it can be sorted.
 
         The page size stays what we asked for: the answer's own ``size`` is the number of rows it
@@ -71,6 +100,8 @@ class Calls:
         """
         for page in range(1, _MOST_PAGES + 1):
             asked = {**query, "size": str(PAGE_SIZE), "page": str(page)}
+            if tally is not None:
+                tally.calls += 1
             content, has_more = self._page(path, asked)
             if content:
                 yield content
@@ -79,6 +110,18 @@ class Calls:
         raise SourceUnstableError(
             f"CRM.COM's list of {path} does not end.", not_done="The rest of it was not read."
         )
+
+    def _one(self, path: str, what: str, tally: Tally) -> Mapping[str, Any] | None:
+        tally.calls += 1
+        answer = self._client.send("GET", path, is_repeatable=True)
+        if not answer.is_success:
+            if read_problem(answer).is_not_found:
+                return None
+            raise answer.malformed("refuses a documented call")
+        content = answer.json()
+        if not isinstance(content, dict) or not content.get("id"):
+            raise answer.malformed(f"holds no {what}")
+        return content
 
     def _write(self, method: str, path: str, body: Body, tally: Tally) -> Answer:
         tally.calls += 1

@@ -4,30 +4,49 @@ Error names carry two different prefixes, so the last segment counts, case ignor
 missing or no JSON. Parameters may hold a person's data, so only known names are ever shown.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from crm_pipeline.core.records import Fields
 from crm_pipeline.destinations.crm_com.assumptions import (
     CODE_TAKEN_NAMES,
+    DUPLICATE_NAMES,
+    DUPLICATE_WORDS,
     MEDIUM_TAKEN_NAMES,
     MEDIUM_WORDS,
     NOT_FOUND_NAMES,
 )
-from crm_pipeline.destinations.crm_com.bodies import wire_words
+from crm_pipeline.destinations.crm_com.contacts.bodies import wire_words
 from crm_pipeline.errors import MalformedAnswerError
 from crm_pipeline.http import Answer
 
 _SHOWN = wire_words()
 
+#: What the parameters of a refusal may be shown as: names of members and entities, never values.
+_ENTITIES = frozenset(
+    {
+        *("amount", "brand", "classification", "contact", "currency_code", "date", "family", "id"),
+        *("line", "merchant_tap", "net_amount", "organisation", "price", "products", "purchase"),
+        *("quantity", "reference_number", "sku", "tag", "tags", "tax_amount", "tax_rate", "total"),
+        *("total_amount", "transaction_amounts"),
+    }
+)
+
+_NAME = re.compile("[A-Z][A-Z0-9_]{1,99}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One refusal. ``name`` is the last segment of the error's name, in upper case."""
+    """One refusal. ``name`` is the last segment of the error's name, in upper case.
+
+    ``message`` may hold a person's data: it is read and never shown.
+    """
 
     status: int
     name: str
     parameters: tuple[str, ...]
+    message: str = ""
 
     @property
     def is_not_found(self) -> bool:
@@ -49,6 +68,27 @@ class Problem:
     def is_medium_taken(self) -> bool:
         """Whether an e-mail address or a phone number is another contact's."""
         return _starts(self.name, MEDIUM_TAKEN_NAMES)
+
+    @property
+    def is_duplicate(self) -> bool:
+        """Whether there is one already with the same id or reference number."""
+        said = self.message.casefold()
+        return (
+            self.status == 409
+            or any(part in self.name for part in DUPLICATE_NAMES)
+            or any(words in said for words in DUPLICATE_WORDS)
+        )
+
+    def is_missing(self, entity: str) -> bool:
+        """Whether it is an entity of this name that was not found."""
+        return self.is_not_found and entity in (self.parameters[:1] or ("",))[0].lower()
+
+    @property
+    def named_detail(self) -> str:
+        """Say what was refused, by CRM.COM's own name of the error."""
+        name = self.name if _NAME.fullmatch(self.name) else "no name"
+        about = ", ".join(sorted(_ENTITIES.intersection(self.parameters)))
+        return f"CRM.COM refused it: {name}{f' ({about})' if about else ''}, status {self.status}."
 
     @property
     def detail(self) -> str:
@@ -81,6 +121,7 @@ def read_problem(answer: Answer) -> Problem:
         status=answer.status,
         name=str(content.get("error") or "").rpartition(".")[2].upper(),
         parameters=tuple(str(each) for each in parameters) if isinstance(parameters, list) else (),
+        message=str(content.get("message") or ""),
     )
 
 

@@ -14,7 +14,7 @@ from crm_pipeline.destinations.crm_com.assumptions import (
     EMAIL_MEMBER,
     PHONE_TYPE,
 )
-from crm_pipeline.destinations.crm_com.catalogue import FIELDS, MEDIA, OPT_OUTS, custom_key
+from crm_pipeline.destinations.crm_com.contacts.fields import FIELDS, MEDIA, OPT_OUTS, custom_key
 
 Body = dict[str, Any]
 

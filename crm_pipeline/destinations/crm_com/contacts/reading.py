@@ -9,7 +9,8 @@ from typing import Any
 
 from crm_pipeline.core.records import FieldValue, RemoteObject
 from crm_pipeline.destinations.crm_com.assumptions import EMAIL_MEMBER, SOURCE_ID_FIELD
-from crm_pipeline.destinations.crm_com.catalogue import OPT_OUTS, custom_field
+from crm_pipeline.destinations.crm_com.contacts.fields import OPT_OUTS, custom_field
+from crm_pipeline.destinations.crm_com.values import as_flag, as_object, as_text
 
 
 def read_contact(content: Any, *, key_prefix: str) -> RemoteObject | None:
@@ -20,7 +21,7 @@ def read_contact(content: Any, *, key_prefix: str) -> RemoteObject | None:
     """
     if not isinstance(content, Mapping):
         return None
-    crm_id = _text(content.get("id"))
+    crm_id = as_text(content.get("id"))
     if crm_id is None:
         return None
     fields = read_fields(content)
@@ -29,7 +30,7 @@ def read_contact(content: Any, *, key_prefix: str) -> RemoteObject | None:
 
 def read_own(content: Mapping[str, Any] | None, *, key: str) -> RemoteObject | None:
     """Return the contact that was asked for by our key, or None when it is another's."""
-    if content is None or _text(content.get("code")) not in (None, key):
+    if content is None or as_text(content.get("code")) not in (None, key):
         return None
     return read_linked(content, key=key)
 
@@ -38,24 +39,24 @@ def read_linked(content: Mapping[str, Any] | None, *, key: str) -> RemoteObject 
     """Return a contact that is ours whatever its code, or None when there is none."""
     if content is None:
         return None
-    crm_id = _text(content.get("id"))
+    crm_id = as_text(content.get("id"))
     return RemoteObject(crm_id=crm_id, key=key, fields=read_fields(content)) if crm_id else None
 
 
 def read_fields(content: Mapping[str, Any]) -> dict[str, FieldValue]:
     """Return the fields that have a value."""
-    name = _object(content.get("person_name"))
-    demographics = _object(content.get("demographics"))
+    name = as_object(content.get("person_name"))
+    demographics = as_object(content.get("demographics"))
     phone = _phone_of(content)
     found: dict[str, FieldValue] = {
-        "first_name": _text(content.get("first_name")) or _text(name.get("first_name")),
-        "last_name": _text(content.get("last_name")) or _text(name.get("last_name")),
-        "email": _text(content.get("email")) or _text(content.get(EMAIL_MEMBER)),
-        "phone_country": _text(phone.get("country_code")),
-        "phone_number": _text(phone.get("number")),
+        "first_name": as_text(content.get("first_name")) or as_text(name.get("first_name")),
+        "last_name": as_text(content.get("last_name")) or as_text(name.get("last_name")),
+        "email": as_text(content.get("email")) or as_text(content.get(EMAIL_MEMBER)),
+        "phone_country": as_text(phone.get("country_code")),
+        "phone_number": as_text(phone.get("number")),
         "date_of_birth": _birthday(demographics.get("date_of_birth")),
-        "gender": _text(demographics.get("gender")),
-        **{flag: _flag(content.get(flag)) for flag in OPT_OUTS},
+        "gender": as_text(demographics.get("gender")),
+        **{flag: as_flag(content.get(flag)) for flag in OPT_OUTS},
         **_customs(content.get("custom_fields")),
     }
     return {field: value for field, value in found.items() if value is not None}
@@ -65,7 +66,7 @@ def _key_of(
     content: Mapping[str, Any], fields: Mapping[str, FieldValue], key_prefix: str
 ) -> str | None:
     """Return our key: the code, or the custom field of a contact that was linked or merged."""
-    code = _text(content.get("code"))
+    code = as_text(content.get("code"))
     if code is not None and code.startswith(key_prefix):
         return code
     source_id = fields.get(SOURCE_ID_FIELD)
@@ -75,16 +76,16 @@ def _key_of(
 def _phone_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
     phones = content.get("phones")
     if content.get("phone") or not isinstance(phones, list):
-        return _object(content.get("phone"))
-    listed = [_object(each) for each in phones]
+        return as_object(content.get("phone"))
+    listed = [as_object(each) for each in phones]
     return next((each for each in listed if each.get("is_primary") is True), (listed or [{}])[0])
 
 
 def _birthday(value: Any) -> str | None:
-    parts = _object(value)
+    parts = as_object(value)
     numbers = [parts.get(name) for name in ("year", "month", "day")]
     if not all(type(number) is int for number in numbers):
-        return _text(value)
+        return as_text(value)
     year, month, day = numbers
     return f"{year:04}-{month:02}-{day:02}"
 
@@ -92,22 +93,7 @@ def _birthday(value: Any) -> str | None:
 def _customs(value: Any) -> dict[str, FieldValue]:
     listed = value if isinstance(value, list) else []
     return {
-        custom_field(str(entry["key"])): _text(entry.get("value"))
-        for entry in map(_object, listed)
-        if _text(entry.get("key")) is not None
+        custom_field(str(entry["key"])): as_text(entry.get("value"))
+        for entry in map(as_object, listed)
+        if as_text(entry.get("key")) is not None
     }
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _flag(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _text(value: Any) -> str | None:
-    """Return a text or a number as text; None for nothing, empty and anything else."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    return str(value) or None

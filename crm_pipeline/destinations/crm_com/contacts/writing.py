@@ -6,32 +6,30 @@ trying again, and what becomes of an unknown outcome (``sync.apply``).
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
 
 from crm_pipeline.core.ports import ConflictRule, visible_fields
 from crm_pipeline.core.records import Change, Fields, RemoteObject, WriteResult
 from crm_pipeline.destinations.crm_com.assumptions import ARCHIVED_FLAGS
-from crm_pipeline.destinations.crm_com.bodies import create_body, update_body
-from crm_pipeline.destinations.crm_com.calls import Calls, Tally
-from crm_pipeline.destinations.crm_com.catalogue import MEDIA, OPT_OUTS
-from crm_pipeline.destinations.crm_com.comparing import is_same
-from crm_pipeline.destinations.crm_com.problems import Problem, read_problem
-from crm_pipeline.destinations.crm_com.reading import read_contact, read_own
-from crm_pipeline.errors import (
-    AnswerLostError,
-    MalformedAnswerError,
-    ThrottledError,
-    UnreachableError,
+from crm_pipeline.destinations.crm_com.attempts import (
+    GONE,
+    INVALID_VALUE,
+    NOTHING_TO_SEND,
+    id_in,
+    rejected,
+    try_once,
 )
+from crm_pipeline.destinations.crm_com.calls import Calls, Tally
+from crm_pipeline.destinations.crm_com.comparing import is_same
+from crm_pipeline.destinations.crm_com.contacts.bodies import create_body, update_body
+from crm_pipeline.destinations.crm_com.contacts.fields import MEDIA, OPT_OUTS
+from crm_pipeline.destinations.crm_com.contacts.reading import read_contact, read_own
+from crm_pipeline.destinations.crm_com.problems import Problem, read_problem
 from crm_pipeline.http import Answer
 
 MEDIUM_TAKEN = "medium_taken"
 CODE_TAKEN = "code_taken"
-INVALID_VALUE = "invalid_value"
-GONE = "gone_from_crm"
 LINKED = "linked"
 OPT_OUT_KEPT = "opt_out_kept"
-NOTHING_TO_SEND = "nothing_to_send"
 
 _MEDIUM_TAKEN_DETAIL = "An e-mail address or phone number is another contact's."
 
@@ -49,22 +47,7 @@ class ContactWriter:
 
     def write(self, change: Change) -> WriteResult:
         """Try one change once. Raises only what stops the whole destination."""
-        tally = Tally()
-        try:
-            result = self._dispatch(change, tally)
-        except (ThrottledError, UnreachableError) as error:
-            result = WriteResult(
-                status="unknown" if tally.has_written else "retry",
-                reason=error.code,
-                detail=error.happened,
-                retry_after_seconds=getattr(error, "retry_after_seconds", None),
-            )
-        except (AnswerLostError, MalformedAnswerError) as error:
-            in_doubt = tally.is_writing or tally.has_written
-            result = WriteResult(
-                status="unknown" if in_doubt else "retry", reason=error.code, detail=error.happened
-            )
-        return replace(result, calls=tally.calls)
+        return try_once(lambda tally: self._dispatch(change, tally))
 
     def _dispatch(self, change: Change, tally: Tally) -> WriteResult:
         if change.kind == "create":
@@ -87,7 +70,7 @@ class ContactWriter:
             )
             if settled is not None:
                 return settled
-        return _rejected(MEDIUM_TAKEN, _MEDIUM_TAKEN_DETAIL)
+        return rejected(MEDIUM_TAKEN, _MEDIUM_TAKEN_DETAIL)
 
     def _settled(
         self,
@@ -109,19 +92,19 @@ class ContactWriter:
                 status="retry", reason=CODE_TAKEN, detail="CRM.COM has the code but no contact yet."
             )
         if not problem.is_medium_taken:
-            return _rejected(INVALID_VALUE, problem.detail)
+            return rejected(INVALID_VALUE, problem.detail)
         linked = self._linked(change, withheld, tally) if is_first else None
         if linked is not None:
             return linked
         if self._withhold(problem, change.after, withheld, tally):
             return None
-        return _rejected(MEDIUM_TAKEN, _MEDIUM_TAKEN_DETAIL)
+        return rejected(MEDIUM_TAKEN, _MEDIUM_TAKEN_DETAIL)
 
     def _created(
         self, change: Change, answer: Answer, withheld: Collection[str], tally: Tally
     ) -> WriteResult:
         """Acknowledge a create; an answer without an id is completed by looking the code up."""
-        crm_id = _id_in(answer)
+        crm_id = id_in(answer)
         if crm_id is None:
             own = self._own(change.key, tally)
             if own is None:
@@ -237,15 +220,15 @@ class ContactWriter:
                 return _acked(crm_id, change, withheld, reason=NOTHING_TO_SEND)
             answer = self._calls.update(crm_id or change.key, body, tally)
             if answer.is_success:
-                return _acked(crm_id or _id_in(answer), change, withheld)
+                return _acked(crm_id or id_in(answer), change, withheld)
             problem = read_problem(answer)
             if problem.is_contact_gone:
-                return _rejected(GONE, "CRM.COM has no such contact any more.")
+                return rejected(GONE, "CRM.COM has no such contact any more.")
             if not problem.is_medium_taken:
-                return _rejected(INVALID_VALUE, problem.detail)
+                return rejected(INVALID_VALUE, problem.detail)
             if not self._withhold(problem, change.after, withheld, tally):
                 break
-        return _rejected(MEDIUM_TAKEN, _MEDIUM_TAKEN_DETAIL)
+        return rejected(MEDIUM_TAKEN, _MEDIUM_TAKEN_DETAIL)
 
     def _with_opt_outs(self, change: Change, result: WriteResult, tally: Tally) -> WriteResult:
         """Deliver opt-outs even when the rest of the update was refused: they must arrive."""
@@ -263,26 +246,17 @@ class ContactWriter:
         reference = change.crm_id or change.key
         answer = self._calls.update(reference, dict(ARCHIVED_FLAGS), tally)
         if answer.is_success:
-            return WriteResult(status="acked", crm_id=_id_in(answer) or change.crm_id)
+            return WriteResult(status="acked", crm_id=id_in(answer) or change.crm_id)
         problem = read_problem(answer)
         if problem.is_contact_gone:
             return WriteResult(status="acked", crm_id=change.crm_id, reason=GONE)
-        return _rejected(INVALID_VALUE, problem.detail)
+        return rejected(INVALID_VALUE, problem.detail)
 
 
 def _written_by_us(change: Change, names: Collection[str]) -> set[str]:
     """Return those of some fields that CRM.COM holds by our own account."""
     before = change.before or {}
     return {name for name in names if before.get(name) is not None}
-
-
-def _id_in(answer: Answer) -> str | None:
-    """Return the id in the answer to a write; None when the body is empty or has none."""
-    if not answer.body.strip():
-        return None
-    content: Any = answer.json()
-    crm_id = content.get("id") if isinstance(content, dict) else None
-    return crm_id if isinstance(crm_id, str) and crm_id else None
 
 
 def _acked(
@@ -302,7 +276,3 @@ def _acked(
         withheld=left_out,
         reason=MEDIUM_TAKEN if is_new else reason,
     )
-
-
-def _rejected(reason: str, detail: str) -> WriteResult:
-    return WriteResult(status="rejected", reason=reason, detail=detail)

@@ -1,0 +1,117 @@
+"""The doctor's questions: does the key open what we need, and is everything set up?
+
+Here: one finding for each step. Not here: who shows them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from crm_pipeline.core.records import Finding
+from crm_pipeline.destinations.crm_com.assumptions import KEY_MODES, PURCHASES_PATH
+from crm_pipeline.destinations.crm_com.calls import Calls, Tally
+from crm_pipeline.destinations.crm_com.contacts.fields import FIELDS, custom_key
+from crm_pipeline.destinations.crm_com.values import as_object, as_text, listed
+from crm_pipeline.errors import CrmPipelineError
+
+#: A reference number that nobody ever used: a list that finds something for it is not filtered.
+_UNUSED_REFERENCE = "crm-pipeline:doctor:no-such-purchase"
+
+
+class Doctor:
+    """Asks one organisation's CRM.COM.
+
+    Options: ``tags`` (ids or names of tags that must exist), ``sends`` (what is sent).
+    """
+
+    def __init__(
+        self, calls: Calls, api_key: Callable[[], str], options: Mapping[str, str]
+    ) -> None:
+        self._calls = calls
+        self._api_key = api_key
+        self._options = options
+
+    def check(self) -> Sequence[Finding]:
+        """Prove the key first: without it there is nothing more to ask."""
+        try:
+            self._calls.contacts_with(Tally())
+            findings = [
+                Finding(
+                    check="key",
+                    is_ok=True,
+                    message=f"CRM.COM accepts the key; it opens {self._mode()} data.",
+                ),
+                *_custom_field_findings(self._known_custom_fields()),
+            ]
+        except CrmPipelineError as error:
+            return [_failed("key", error)]
+        if "purchases" in listed(self._options.get("sends")):
+            findings += self._findings("purchases", self._purchases)
+        return findings
+
+    @staticmethod
+    def _findings(check: str, ask: Callable[[], Sequence[Finding]]) -> Sequence[Finding]:
+        try:
+            return ask()
+        except CrmPipelineError as error:
+            return [_failed(check, error)]
+
+    def _purchases(self) -> Sequence[Finding]:
+        """Purchases must be readable, and searchable: or no lost answer is ever cleared up."""
+        page = next(self._calls.purchases_with(_UNUSED_REFERENCE, Tally()), ())
+        is_filtered = not page
+        found = Finding(
+            check="purchases",
+            is_ok=True,
+            message="Purchases can be read.",
+        )
+        if is_filtered:
+            return [found]
+        return [
+            found,
+            Finding(
+                check="purchase search",
+                is_ok=False,
+                message="CRM.COM does not search purchases by reference number: a purchase whose"
+                " answer is lost may not be found again.",
+                remedy="Ask the vendor how purchases are searched by reference number"
+                f" (`GET /{PURCHASES_PATH}`).",
+            ),
+        ]
+
+    def _known_custom_fields(self) -> frozenset[str]:
+        pages = self._calls.pages("custom_fields", {"entity": "CONTACTS"})
+        keys = (as_text(as_object(entry).get("key")) for page in pages for entry in page)
+        return frozenset(key for key in keys if key)
+
+    def _mode(self) -> str:
+        """Return which data the key opens, as far as its beginning tells."""
+        secret = self._api_key()
+        modes = (mode for start, mode in KEY_MODES.items() if secret.startswith(start))
+        return next(modes, "test or live (the key does not tell)")
+
+
+def _failed(check: str, error: CrmPipelineError) -> Finding:
+    return Finding(check=check, is_ok=False, message=error.happened, remedy=error.remedy)
+
+
+def _custom_field_findings(known: frozenset[str]) -> Sequence[Finding]:
+    wanted = [key for key in map(custom_key, FIELDS) if key is not None]
+    missing = [key for key in wanted if key not in known]
+    if not missing:
+        return [
+            Finding(
+                check="custom_fields",
+                is_ok=True,
+                message=f"All {len(wanted)} custom fields of contacts exist.",
+            )
+        ]
+    return [
+        Finding(
+            check=f"custom_field {key}",
+            is_ok=False,
+            message=f"CRM.COM has no custom field `{key}` for contacts; it refuses contacts that"
+            " carry it.",
+            remedy=f"Add a text custom field with the key `{key}` for contacts in CRM.COM's"
+            " settings, or leave the field out of the mapping.",
+        )
+        for key in missing
+    ]

@@ -1,0 +1,1 @@
+"""Contacts: people, found by our key as their code."""

@@ -1,0 +1,1 @@
+"""Memberships: which of our tags a contact carries. Tags of others are never touched."""

@@ -1,0 +1,1 @@
+"""Purchases and their refunds: facts that are posted once and never changed."""
