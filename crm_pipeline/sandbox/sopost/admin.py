@@ -1,6 +1,6 @@
 """The admin endpoints of the fake SoPost, under ``/_sandbox/``."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,7 +18,7 @@ class PlaceBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     person: int | None = None
     consents: ConsentKind = "mixed"
     answers: AnswerKind = "mixed"
-    activity: int = 0
+    activity: Literal[0, 1] = 0
     fields: dict[str, Any] | None = None
     upto: str = "PENDING"
 
@@ -62,6 +62,10 @@ class SopostAdmin:
                 ("POST", "orders/change"): self._change,
                 ("POST", "events/again"): self._again,
                 ("POST", "events/release"): lambda _: {"sent": sopost.release()},
+                ("GET", "hooks"): lambda _: {"deliveries": sopost.hooks.deliveries()},
+                ("GET", "hooks/switches"): lambda _: sopost.hooks.switches,
+                ("POST", "hooks/switches"): self._switch_hooks,
+                ("POST", "hooks/advance"): self._advance_hooks,
                 ("GET", "switches"): lambda _: sopost.switches,
                 ("POST", "switches"): self._switch,
                 ("GET", "state"): self._state,
@@ -108,6 +112,12 @@ class SopostAdmin:
     def _switch(self, request: Request) -> Any:
         return self._sopost.switch(**read_body(request, dict[str, Any]))
 
+    def _switch_hooks(self, request: Request) -> Any:
+        return self._sopost.hooks.switch(**read_body(request, dict[str, Any]))
+
+    def _advance_hooks(self, request: Request) -> None:
+        self._sopost.hooks.advance(read_body(request, dict[str, float])["seconds"])
+
     def _state(self, request: Request) -> Any:
         name = request.query.get("organisation")
         if not name:
@@ -121,7 +131,7 @@ class SopostAdmin:
                     }
                     for brand in self._sopost.brands.values()
                 ],
-                "webhooks": self._sopost.hooks.all(),
+                "webhooks": self._sopost.subscriptions.all(),
                 "events_sent": len(self._sopost.sent),
             }
         return {"orders": self._orders(self._sopost.brand(name).id)}

@@ -66,6 +66,11 @@ class Brand:
         """What can be ordered."""
         return self._id("stock", 0), self._id("stock", 1)
 
+    @property
+    def consents(self) -> list[dict[str, str]]:
+        """Every consent that an activity asks for."""
+        return [self.consent(name) for name in ("newsletter", "foreign", "terms", "privacy")]
+
     def consent(self, name: str, status: str = "APPROVED") -> dict[str, str]:
         """Return one consent as an order holds it: newsletter, foreign, terms or privacy."""
         shown, handler = {
@@ -100,10 +105,7 @@ class Brand:
 
     def consents_body(self) -> list[dict[str, str]]:
         """Return the consents that an activity asks for."""
-        return [
-            {"id": each["consent_id"], "name": each["consent_name"]}
-            for each in map(self.consent, ("newsletter", "foreign", "terms", "privacy"))
-        ]
+        return [{"id": each["consent_id"], "name": each["consent_name"]} for each in self.consents]
 
     def products_body(self) -> list[dict[str, Any]]:
         """Return what an activity offers."""

@@ -6,7 +6,6 @@ who gets what. Not here: how it is carried (``delivery``).
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,9 +15,6 @@ from crm_pipeline.sandbox.sopost.orders import Order
 
 EVENT_TYPE = "OrderEvent"
 ENTITY_TYPES = ("Organisation", "Campaign")
-
-#: Sends a body to an address and says nothing back: SoPost's retries are not known.
-Post = Callable[[str, bytes], None]
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +46,8 @@ class SentHook:
     event: dict[str, str]
 
 
-class Hooks:
-    """The subscriptions, oldest first."""
+class Subscriptions:
+    """All of them, oldest first."""
 
     def __init__(self) -> None:
         """Begin with none."""

@@ -6,6 +6,8 @@ Here: values. Not here: state and hooks (``vendor``).
 import dataclasses
 from typing import Any, Literal
 
+import msgspec
+
 from crm_pipeline.sandbox.sopost.brands import QUESTIONS, Answers, Brand
 
 PENDING, APPROVED, REJECTED = "PENDING", "APPROVED", "REJECTED"
@@ -22,6 +24,27 @@ _CONSENT_TURNS: tuple[ConsentKind, ...] = (
 )  # fmt: skip
 _ANSWER_TURNS: tuple[AnswerKind, ...] = ("one", "several", "none", "text", "all")
 _SHORT_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+class GivenConsent(msgspec.Struct):
+    """One consent in the body of POST /orders."""
+
+    consent_id: str
+
+
+class OrderBody(msgspec.Struct, kw_only=True):
+    """POST /orders."""
+
+    activity_id: str
+    full_name: str
+    email: str
+    address: dict[str, str]
+    line_items: list[dict[str, str]]
+    provider: str = "api"
+    identity: str | None = None
+    telephone: str | None = None
+    consents: list[GivenConsent] | None = None
+    locale: str = "en_GB"
 
 
 @dataclasses.dataclass(slots=True)
@@ -87,6 +110,20 @@ def _answered(question: tuple[str, str, Answers], answers: Answers) -> dict[str,
             for name, text in answers
         ],
     }
+
+
+def way(status: str, upto: str = "") -> list[str]:
+    """Return the statuses from one to another, or to the next; raises ValueError for no way.
+
+    >>> way("PENDING", "DISPATCHED"), way("DELIVERED"), way("PENDING", "REJECTED")
+    (['APPROVED', 'DISPATCHED'], [], ['REJECTED'])
+    """
+    if upto == REJECTED and status == PENDING:
+        return [REJECTED]
+    if status not in STAGES or (upto and upto not in STAGES):
+        raise ValueError(f"there is no way from {status!r} to {upto or 'the next stage'!r}")
+    place = STAGES.index(status) + 1
+    return list(STAGES[place : STAGES.index(upto) + 1 if upto else place + 1])
 
 
 def short_id(number: int) -> str:

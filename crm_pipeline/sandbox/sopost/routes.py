@@ -8,7 +8,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -16,11 +16,11 @@ from crm_pipeline.sandbox.control.faults import FaultRule
 from crm_pipeline.sandbox.sopost.admin import SopostAdmin
 from crm_pipeline.sandbox.sopost.brands import Brand
 from crm_pipeline.sandbox.sopost.hooks import ENTITY_TYPES, EVENT_TYPE, HookBody
+from crm_pipeline.sandbox.sopost.orders import OrderBody
 from crm_pipeline.sandbox.sopost.vendor import Sopost
 from crm_pipeline.sandbox.wire import Answer, Request, Route, json_answer
 
 PREFIX = "/v1"
-_NEEDED = ("activity_id", "full_name", "email", "address", "line_items")
 
 
 class _RefusedError(Exception):
@@ -149,7 +149,7 @@ class SopostRoutes:
 
     def _list_hooks(self, _: Request, seen: Seen) -> Answer:
         entities = _entities(seen)
-        hooks = self._sopost.hooks.all()
+        hooks = self._sopost.subscriptions.all()
         return json_answer([each for each in hooks if each.entity_id in entities])
 
     def _add_hook(self, request: Request, seen: Seen) -> Answer:
@@ -163,17 +163,17 @@ class SopostRoutes:
         if _entities(seen).get(body.entity_id) != body.entity_type:
             raise _RefusedError(404, f"{body.entity_type.lower()} not found")
         created = self.clock().isoformat(timespec="seconds")
-        return json_answer(self._sopost.hooks.add(body, created), 201)
+        return json_answer(self._sopost.subscriptions.add(body, created), 201)
 
     def _read_hook(self, request: Request, seen: Seen) -> Answer:
-        hook = self._sopost.hooks.find(request.segments[2])
+        hook = self._sopost.subscriptions.find(request.segments[2])
         if hook is None or hook.entity_id not in _entities(seen):
             raise _RefusedError(404, "webhook not found")
         return json_answer(hook)
 
     def _remove_hook(self, request: Request, seen: Seen) -> Answer:
         self._read_hook(request, seen)
-        self._sopost.hooks.remove(request.segments[2])
+        self._sopost.subscriptions.remove(request.segments[2])
         return Answer(204)
 
     def _organisations(self, _: Request, seen: Seen) -> Answer:
@@ -193,11 +193,8 @@ class SopostRoutes:
         return json_answer(_owner(request.segments[2], seen).products_body())
 
     def _place_order(self, request: Request, seen: Seen) -> Answer:
-        body = _decoded(request, dict[str, Any])
-        missing = [name for name in _NEEDED if not body.get(name)]
-        if missing:
-            raise _RefusedError(422, f"{missing[0]} is missing")
-        order_id = self._sopost.accept(_owner(str(body["activity_id"]), seen), body)
+        body = _decoded(request, OrderBody)
+        order_id = self._sopost.accept(_owner(body.activity_id, seen), body)
         created = self.clock().isoformat(timespec="seconds")
         return json_answer({"id": order_id, "created": created}, 201)
 
@@ -234,5 +231,7 @@ def _owner(activity_id: str, seen: Seen) -> Brand:
 def _decoded(request: Request, shape: type[Body]) -> Body:
     try:
         return msgspec.json.decode(request.body, type=shape)
-    except msgspec.MsgspecError as error:
-        raise _RefusedError(400, str(error)) from error
+    except msgspec.ValidationError as error:
+        raise _RefusedError(422, str(error)) from error
+    except msgspec.DecodeError as error:
+        raise _RefusedError(400, "the body is not JSON") from error

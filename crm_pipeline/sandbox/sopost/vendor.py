@@ -10,32 +10,33 @@ import msgspec
 
 from crm_pipeline.sandbox.control.faults import FaultBox
 from crm_pipeline.sandbox.control.log import RequestLog
+from crm_pipeline.sandbox.delivery import SINGLE_SHOT, HookSender, Message
 from crm_pipeline.sandbox.settings import SandboxSettings, sopost_uuid
 from crm_pipeline.sandbox.sopost.brands import Brand
 from crm_pipeline.sandbox.sopost.consumers import Consumers, hash_of
-from crm_pipeline.sandbox.sopost.hooks import Hook, Hooks, Post, SentHook, event_of
+from crm_pipeline.sandbox.sopost.hooks import SentHook, Subscriptions, event_of
 from crm_pipeline.sandbox.sopost.orders import (
+    APPROVED,
     PENDING,
-    STAGES,
     AnswerKind,
     ConsentKind,
     Order,
+    OrderBody,
     answers_of,
     consents_of,
     short_id,
+    way,
 )
 
 
 class SopostSwitches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What may be changed while the sandbox runs.
 
-    ``repeats``: every event is sent again so many times, with the same ``event_id``.
     ``event_id``: what it names, so whether two hooks get the same one for the same event.
     ``is_approved_late``: APPROVED is told only after the order's next event.
     ``blocked_reads``: how many reads of an order fail after each change, with ``blocked_status``.
     """
 
-    repeats: int = 0
     event_id: Literal["hook", "event"] = "hook"
     is_approved_late: bool = False
     blocked_reads: int = 0
@@ -53,8 +54,8 @@ class Sopost:
         self.requests = RequestLog(settings.log_size)
         self.settings = settings
         self.clock = settings.clock
-        #: Carries the hooks; without one they are only noted in ``sent``.
-        self.post: Post | None = None
+        #: Carries what is sent; one attempt each, as nothing is known of more.
+        self.hooks = HookSender(settings.clock, SINGLE_SHOT)
         self.brands = {each.sopost_id: Brand(each) for each in settings.organisations}
         self._consumers = {
             each.sopost_id: Consumers(settings.seed, each) for each in settings.organisations
@@ -62,12 +63,13 @@ class Sopost:
         self.reset()
 
     def reset(self) -> None:
-        """Go back to the beginning: no orders, hooks, switches, faults, log."""
+        """Go back to the beginning: no orders, subscriptions, switches, faults, log."""
         with self.lock:
             self.switches = SopostSwitches()
-            self.hooks = Hooks()
+            self.subscriptions = Subscriptions()
+            self.hooks.reset()
             self.orders: dict[str, Order] = {}
-            #: Every hook sent, oldest first.
+            #: Every event given to a subscription, oldest first, whatever becomes of it.
             self.sent: list[SentHook] = []
             self._held: list[tuple[Order, dict[str, str]]] = []
             self._ordered = dict.fromkeys(self.brands, 0)
@@ -125,17 +127,18 @@ class Sopost:
                 **(fields or {}),
             }
             body = {name: value for name, value in body.items() if value is not None}
-            order = Order(brand, body, [PENDING])
+            order = Order(brand, body, [body["status"]])
             self.orders[order.id] = order
             self._changed(order, is_told=is_told)
             return order.id
 
-    def accept(self, brand: Brand, body: dict[str, Any]) -> str:
-        """Take an order that a client of the API placed."""
-        fields = {"identity": hash_of(str(body["email"])), "telephone": None, **body}
-        given = {each["consent_id"] for each in body.get("consents") or ()}
-        known = map(brand.consent, ("newsletter", "foreign", "terms", "privacy"))
-        fields["consents"] = [each for each in known if each["consent_id"] in given]
+    def accept(self, brand: Brand, body: OrderBody) -> str:
+        """Take an order that a client of the API placed, and return its id."""
+        given = {each.consent_id for each in body.consents or ()}
+        fields = msgspec.structs.asdict(body)
+        del fields["locale"]  # it can be given; the documented order does not show it
+        fields["identity"] = body.identity or hash_of(body.email)
+        fields["consents"] = [each for each in brand.consents if each["consent_id"] in given]
         return self.place(brand.id, answers="none", fields=fields)
 
     def move(self, order_id: str, status: str, *, is_told: bool = True) -> None:
@@ -153,9 +156,7 @@ class Sopost:
         """
         with self.lock:
             status = self.order(order_id).history[-1]
-            place = STAGES.index(status)
-            end = STAGES.index(upto) if upto else min(place + 1, len(STAGES) - 1)
-            for each in STAGES[place + 1 : end + 1]:
+            for each in way(status, upto):
                 self.move(order_id, each)
             return self.order(order_id).history[-1]
 
@@ -198,7 +199,7 @@ class Sopost:
             return
         status = order.history[-1]
         event = event_of(order, status, self._occurrence(order, status))
-        if self.switches.is_approved_late and status == STAGES[1]:
+        if self.switches.is_approved_late and status == APPROVED:
             self._held.append((order, event))
             return
         self._tell(order, event)
@@ -212,14 +213,16 @@ class Sopost:
         return order.history.count(status)
 
     def _tell(self, order: Order, event: dict[str, str]) -> None:
-        for hook in self.hooks.matching(order):
+        for hook in self.subscriptions.matching(order):
             own = event
             if self.switches.event_id == "hook":
                 own = event_of(order, event["event"], event["event_id"], hook.id)
-            for _ in range(1 + self.switches.repeats):
-                self._send(hook, own)
-
-    def _send(self, hook: Hook, event: dict[str, str]) -> None:
-        self.sent.append(SentHook(hook.id, hook.url, event))
-        if self.post is not None:
-            self.post(hook.url, msgspec.json.encode(event))
+            self.sent.append(SentHook(hook.id, hook.url, own))
+            self.hooks.send(
+                Message(
+                    url=hook.url,
+                    event=own["event"],
+                    body=msgspec.json.encode(own),
+                    organisation=order.brand.organisation.slug,
+                )
+            )
