@@ -175,6 +175,21 @@ class VendorApp:
         )
 
 
+class ByPrefix:
+    """Two vendors on one port: paths that start with ``prefix`` go to the first."""
+
+    def __init__(self, prefix: str, app: VendorApp, other: VendorApp) -> None:
+        """Serve both."""
+        self._prefix = prefix
+        self._app = app
+        self._other = other
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a call on."""
+        app = self._app if scope["path"].startswith(self._prefix) else self._other
+        await app(scope, receive, send)
+
+
 class _FaultyCall:
     """One call on which rules act."""
 

@@ -17,7 +17,10 @@ import msgspec
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from crm_pipeline.sandbox.asgi import VendorApp
+from crm_pipeline.sandbox.asgi import ByPrefix, VendorApp
+from crm_pipeline.sandbox.classic.routes import PREFIX as CLASSIC_PREFIX
+from crm_pipeline.sandbox.classic.routes import ClassicRoutes
+from crm_pipeline.sandbox.classic.vendor import Classic
 from crm_pipeline.sandbox.crm_com.routes import PREFIX, CrmComRoutes
 from crm_pipeline.sandbox.crm_com.vendor import CrmCom
 from crm_pipeline.sandbox.loke.routes import LokeRoutes
@@ -33,6 +36,8 @@ if sys.platform == "win32":
 else:
     from uvloop import run as run_loop
 
+App = VendorApp | ByPrefix
+
 _START_SECONDS = 30.0
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 60
@@ -41,8 +46,8 @@ _KEEP_ALIVE_SECONDS = 60
 class Sandbox:
     """The running sandbox; a context manager.
 
-    ``loke``, ``crm_com`` and ``sopost`` are the state that the servers answer from, for tests in
-    process.
+    ``loke``, ``crm_com``, ``classic`` (CRM.COM's first generation, on the same port) and ``sopost``
+    are the state that the servers answer from, for tests in process.
     """
 
     def __init__(self, settings: SandboxSettings | None = None) -> None:
@@ -50,10 +55,12 @@ class Sandbox:
         self.settings = settings or SandboxSettings()
         self.loke = Loke(self.settings)
         self.crm_com = CrmCom(self.settings)
+        self.classic = Classic(self.crm_com)
         self.sopost = Sopost(self.settings)
         self.loke_url = ""
         self.token_url = ""
         self.crm_com_url = ""
+        self.classic_url = ""
         self.sopost_url = ""
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -88,6 +95,7 @@ class Sandbox:
         loke_url, crm_url, sopost_url = (_url(settings.host, each) for each in sockets)
         self.loke_url, self.token_url = loke_url, f"{loke_url}/token"
         self.crm_com_url = crm_url + PREFIX
+        self.classic_url = crm_url + CLASSIC_PREFIX
         self.sopost_url = sopost_url + SOPOST_PREFIX
         self.loke.base_url = loke_url
         loke_routes = LokeRoutes(self.loke)
@@ -95,7 +103,11 @@ class Sandbox:
             loke_routes.build_pages()
         apps = (
             VendorApp(loke_routes),
-            VendorApp(CrmComRoutes(self.crm_com)),
+            ByPrefix(
+                CLASSIC_PREFIX,
+                VendorApp(ClassicRoutes(self.classic)),
+                VendorApp(CrmComRoutes(self.crm_com)),
+            ),
             VendorApp(SopostRoutes(self.sopost)),
         )
         accepting = threading.Event()
@@ -127,12 +139,11 @@ class Sandbox:
             "loke_url": self.loke_url,
             "token_url": self.token_url,
             "crm_com_url": self.crm_com_url,
+            "classic_url": self.classic_url,
             "sopost_url": self.sopost_url,
         }
 
-    def _run(
-        self, pairs: list[tuple[VendorApp, socket.socket]], accepting: threading.Event
-    ) -> None:
+    def _run(self, pairs: list[tuple[App, socket.socket]], accepting: threading.Event) -> None:
         try:
             run_loop(self._serve(pairs, accepting))
         except BaseException as error:  # noqa: BLE001 - handed to start(), which raises from it
@@ -141,7 +152,7 @@ class Sandbox:
             accepting.set()
 
     async def _serve(
-        self, pairs: list[tuple[VendorApp, socket.socket]], accepting: threading.Event
+        self, pairs: list[tuple[App, socket.socket]], accepting: threading.Event
     ) -> None:
         loop = asyncio.get_running_loop()
         self._loop, self._ended = loop, asyncio.Event()
@@ -207,7 +218,7 @@ def _url(host: str, opened: socket.socket) -> str:
     return f"http://{shown}:{opened.getsockname()[1]}"
 
 
-def _protocol_factory(app: VendorApp, state: ServerState) -> Callable[[], OpenProtocol]:
+def _protocol_factory(app: App, state: ServerState) -> Callable[[], OpenProtocol]:
     """Use uvicorn's protocol without its server, whose start and stop wait a tenth of a second."""
     config = Config(
         app,

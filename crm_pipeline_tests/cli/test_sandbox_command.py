@@ -25,7 +25,7 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        names = {"loke_url", "token_url", "crm_com_url", "sopost_url"}
+        names = {"loke_url", "token_url", "crm_com_url", "classic_url", "sopost_url"}
         assert json.loads(ready.read_text()).keys() == names
         process.send_signal(signal.SIGTERM)
     assert process.returncode == 0

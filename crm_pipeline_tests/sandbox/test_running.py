@@ -44,9 +44,15 @@ def test_a_served_sandbox_tells_where_it_is_and_stops_on_a_signal(
         [sys.executable, "-c", SERVE, str(ready)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        announced = dict(process.stdout.readline().split() for _ in range(4))
+        announced = dict(process.stdout.readline().split() for _ in range(5))
         assert json.loads(ready.read_bytes()) == announced
-        assert set(announced) == {"loke_url", "token_url", "crm_com_url", "sopost_url"}
+        assert set(announced) == {
+            "loke_url",
+            "token_url",
+            "crm_com_url",
+            "classic_url",
+            "sopost_url",
+        }
         url = f"{announced['loke_url']}/_sandbox/health"
         assert httpx.get(url, verify=False).status_code == 200
         process.send_signal(name)
