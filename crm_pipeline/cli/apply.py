@@ -21,7 +21,8 @@ EXAMPLES = examples(
 def apply(
     org: Organisation,
     digest: Annotated[
-        str | None, typer.Argument(metavar="[DIGEST]", help="Default: the newest plan.")
+        str | None,
+        typer.Argument(metavar="[DIGEST]", help="Default: the newest of each kind."),
     ] = None,
     *,
     destination: MaybeDestination = None,
@@ -38,7 +39,7 @@ def apply(
     from crm_pipeline.cli.screen import Screen
     from crm_pipeline.errors import ConfigurationError
     from crm_pipeline.sync.apply import apply_plan, approve_plan
-    from crm_pipeline.sync.plan import load_plan
+    from crm_pipeline.sync.plan import plan_name, plans_to_apply
     from crm_pipeline.sync.run import require_active
 
     if approve and digest is None:
@@ -56,12 +57,14 @@ def apply(
         if digest is not None:
             destination = one_destination(organisation, destination)
         for name, binding in chosen_destinations(organisation, destination).items():
-            header = load_plan(runtime.workspace, org, name, digest)
+            headers = plans_to_apply(runtime.workspace, org, binding, digest)
             if approve:
-                approve_plan(runtime.workspace, org, name, header.digest, by=operator_name())
+                approve_plan(runtime.workspace, org, name, headers[0].digest, by=operator_name())
             api = binding.connect()
             try:
-                reports[name] = apply_plan(runtime.workspace, org, binding, api, header)
+                for header in headers:
+                    report = apply_plan(runtime.workspace, org, binding, api, header)
+                    reports[plan_name(name, header.object_kind)] = report
             finally:
                 api.close()
     for name, report in reports.items():

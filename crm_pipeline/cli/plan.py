@@ -57,7 +57,7 @@ def _make(slug: str, destination: str | None, *, is_full: bool, is_json: bool) -
     from crm_pipeline.cli.progress import ProgressDisplay
     from crm_pipeline.cli.screen import Screen
     from crm_pipeline.sync.account import require_same_account
-    from crm_pipeline.sync.plan import make_plan
+    from crm_pipeline.sync.plan import make_kind_plan
     from crm_pipeline.sync.run import require_active
 
     screen = Screen(is_json=is_json)
@@ -68,9 +68,14 @@ def _make(slug: str, destination: str | None, *, is_full: bool, is_json: bool) -
         chosen = chosen_destinations(organisation, destination).values()
         for each in chosen:
             require_same_account(ws, slug, each)
-        headers = [make_plan(ws, slug, each.spec, each.plan, is_full=is_full) for each in chosen]
+        headers = [
+            make_kind_plan(ws, slug, each, kind, is_full=is_full)
+            for each in chosen
+            for kind in each.kinds
+        ]
     for header in headers:
-        show_plan(screen, header)
+        if header.size or header.object_kind == "contact":
+            show_plan(screen, header)
     has_changes = any(header.size for header in headers)
     code = EXIT_CHANGES if has_changes else EXIT_OK
     screen.line(
@@ -133,10 +138,11 @@ def list_plans(
         stored = runtime.ledger.plans.list(org, name, limit)
     screen.table(
         f"Plans of {org} for {name}",
-        ["Digest", "Made", "Status", "Changes"],
+        ["Digest", "Of", "Made", "Status", "Changes"],
         [
             [
                 each.header.digest[:SHORT_DIGEST],
+                each.header.object_kind,
                 f"{each.header.created_at:%Y-%m-%d %H:%M:%S} UTC",
                 each.status,
                 summary(each.header),

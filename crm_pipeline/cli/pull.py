@@ -17,12 +17,12 @@ def pull(
     from crm_pipeline.cli.reports import (
         exit_code_of_pulls,
         pulls_json,
-        resolve_json,
+        resolved_json,
         show_pulls,
     )
     from crm_pipeline.cli.screen import Screen
     from crm_pipeline.store.ledger import this_process
-    from crm_pipeline.sync.resolve import resolve_contacts
+    from crm_pipeline.sync.resolve import resolvers
     from crm_pipeline.sync.run import SyncReport, pull_source, require_active
 
     screen = Screen(is_json=as_json)
@@ -35,7 +35,8 @@ def pull(
         with ws.ledger.leases.hold(f"sync:{org}", this_process(), ws.waits.lease_seconds):
             for binding in chosen("source", organisation.sources, source).values():
                 pull_source(ws, org, binding, report, is_full=full)
-            report.resolve = resolve_contacts(ws, org, organisation.resolve, is_full=full)
+            for name, resolve in resolvers(organisation).items():
+                report.resolved[name] = resolve(ws, is_full=full)
     show_pulls(screen, report)
     code = exit_code_of_pulls(report)
     screen.line(f"Next: `crm-pipeline plan --org {org}`.")
@@ -43,7 +44,7 @@ def pull(
         {
             "organisation": org,
             "pulls": pulls_json(report),
-            "resolve": resolve_json(report),
+            "resolved": resolved_json(report),
             "exit_code": code,
         }
     )

@@ -40,7 +40,7 @@ def sync_json(report: "SyncReport") -> dict[str, Any]:
     """Return one organisation's sync, for ``--json``."""
     return {
         "pulls": pulls_json(report),
-        "resolve": resolve_json(report),
+        "resolved": resolved_json(report),
         "plans": {name: plan_document(each) for name, each in report.plans.items()},
         "applied": {name: report_json(each) for name, each in report.applied.items()},
         "errors": [error_json(error) for error in report.errors],
@@ -53,9 +53,9 @@ def pulls_json(report: "SyncReport") -> dict[str, Any]:
     return {name: dataclasses.asdict(each) for name, each in report.pulls.items()}
 
 
-def resolve_json(report: "SyncReport") -> dict[str, Any] | None:
-    """Return what resolving did, for ``--json``."""
-    return None if report.resolve is None else dataclasses.asdict(report.resolve)
+def resolved_json(report: "SyncReport") -> dict[str, Any]:
+    """Return what resolving did, by the name of the objects, for ``--json``."""
+    return {name: dataclasses.asdict(each) for name, each in report.resolved.items()}
 
 
 def reject_json(stored: "StoredReject", *, with_values: bool) -> dict[str, object]:
@@ -79,14 +79,17 @@ def show_pulls(screen: "Screen", report: "SyncReport") -> None:
     for name, each in report.pulls.items():
         scan = "whole scan" if each.is_sweep else "newest pages"
         screen.line(f"{report.organisation}: {name}: {each.rows_landed:,} rows landed ({scan}).")
-    if report.resolve is not None:
-        screen.line(f"{report.organisation}: {report.resolve.rows:,} contacts worked out.")
+    for name, resolved in report.resolved.items():
+        if resolved.rows or name == "contacts":
+            screen.line(f"{report.organisation}: {resolved.rows:,} {name} worked out.")
 
 
 def show_sync(screen: "Screen", report: "SyncReport", is_debug: bool) -> None:
     """Write what one organisation's sync did, then each failure on standard error."""
     show_pulls(screen, report)
     for name, header in report.plans.items():
+        if not header.size and header.object_kind != "contact":
+            continue
         digest = header.digest[:SHORT_DIGEST]
         screen.line(f"{report.organisation}: {name}: plan {digest}: {summary(header)}.")
     for name, applied in report.applied.items():
@@ -127,5 +130,5 @@ def _applied(report: "SyncReport") -> int | None:
 
 
 def _set_aside_before_plan(report: "SyncReport") -> int:
-    resolved = report.resolve.rejects if report.resolve is not None else 0
+    resolved = sum(each.rejects for each in report.resolved.values())
     return resolved + sum(each.rejects for each in report.pulls.values())

@@ -19,7 +19,7 @@ from crm_pipeline.defs.metadata import applied_metadata
 from crm_pipeline.sync.apply import ApplyReport, apply_plan
 from crm_pipeline.sync.apply.gate import require_approval
 from crm_pipeline.sync.binding import OrganisationBinding
-from crm_pipeline.sync.plan import load_plan
+from crm_pipeline.sync.plan import load_plan, plans_to_apply
 from crm_pipeline.wiring import Runtime
 
 #: What passes between ops, as JSON: ``ready`` by slug, and the troubles so far.
@@ -64,12 +64,13 @@ def advance(runtime: Runtime, batch: Batch, step: Step, *, is_alone: bool = Fals
 
 @dg.op(description="Take the newest plan of each organisation.", ins={"plan": dg.In(dg.Nothing)})
 def load_plans(context: dg.AssetExecutionContext, runtime: dg.ResourceParam[Runtime]) -> Handover:
-    """Hand on the digest of each organisation's newest plan."""
+    """Hand on the digests of each organisation's newest plans, one for each kind of object."""
     destination = context.assets_def.key.path[0]
 
     def step(organisation: OrganisationBinding, _before: dict[str, Any]) -> dict[str, Any]:
-        destination_of(organisation, destination)
-        return {"digest": load_plan(runtime.workspace, organisation.slug, destination).digest}
+        binding = destination_of(organisation, destination)
+        headers = plans_to_apply(runtime.workspace, organisation.slug, binding, None)
+        return {"digests": {header.object_kind: header.digest for header in headers}}
 
     with dagster_failures():
         ready: dict[str, dict[str, Any]] = {slug: {} for slug in context.partition_keys}
@@ -82,7 +83,8 @@ def check_guards(runtime: dg.ResourceParam[Runtime], loaded: Handover) -> Handov
     batch = Batch.of(loaded)
 
     def step(organisation: OrganisationBinding, before: dict[str, Any]) -> dict[str, Any]:
-        require_approval(runtime.workspace, plan_of(runtime, batch, organisation))
+        for header in plans_of(runtime, batch, organisation):
+            require_approval(runtime.workspace, header)
         return before
 
     with dagster_failures():
@@ -96,9 +98,12 @@ def send(runtime: dg.ResourceParam[Runtime], checked: Handover) -> Handover:
 
     def step(organisation: OrganisationBinding, _before: dict[str, Any]) -> dict[str, Any]:
         binding = destination_of(organisation, batch.destination)
-        header = plan_of(runtime, batch, organisation)
+        ws, slug = runtime.workspace, organisation.slug
         with connected(binding) as api:
-            return asdict(apply_plan(runtime.workspace, organisation.slug, binding, api, header))
+            return {
+                header.object_kind: asdict(apply_plan(ws, slug, binding, api, header))
+                for header in plans_of(runtime, batch, organisation)
+            }
 
     with dagster_failures():
         return advance(runtime, batch, step, is_alone=True)
@@ -114,13 +119,16 @@ def record(
     """Materialise the organisations that got through and name the others."""
     with dagster_failures():
         batch = Batch.of(sent)
-        reports = {slug: ApplyReport(**report) for slug, report in batch.ready.items()}
-        done = {slug: applied_metadata(report) for slug, report in reports.items()}
+        done = {
+            slug: applied_metadata({kind: ApplyReport(**each) for kind, each in reports.items()})
+            for slug, reports in batch.ready.items()
+        }
         yield from materialised(context, Results(done=done, troubles=tuple(batch.troubles)))
         yield dg.Output(None)
 
 
-def plan_of(runtime: Runtime, batch: Batch, organisation: OrganisationBinding) -> PlanHeader:
-    """Return the very plan that ``load_plans`` took, whatever was made since."""
-    digest = batch.ready[organisation.slug]["digest"]
-    return load_plan(runtime.workspace, organisation.slug, batch.destination, digest)
+def plans_of(runtime: Runtime, batch: Batch, organisation: OrganisationBinding) -> list[PlanHeader]:
+    """Return the very plans that ``load_plans`` took, whatever was made since."""
+    ws, slug = runtime.workspace, organisation.slug
+    digests = batch.ready[slug]["digests"].values()
+    return [load_plan(ws, slug, batch.destination, digest) for digest in digests]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from crm_pipeline.defs import checks
-from crm_pipeline.defs.assets import contacts_asset, landed_asset
+from crm_pipeline.defs.assets import DESIRED_ASSETS, desired_asset, landed_asset
 from crm_pipeline.defs.destinations import applied_asset, drift_asset, plan_asset
 from crm_pipeline.defs.handover import handover_io_manager
 from crm_pipeline.defs.jobs import JOBS
@@ -34,14 +34,16 @@ def build_definitions() -> dg.Definitions:
 
 
 def assets() -> Iterator[dg.AssetsDefinition]:
-    """Give the assets of every source, the contacts, and those of every destination."""
+    """Give the assets of every source, what is desired, and those of every destination."""
     landed = [
         landed_asset(source, dataset)
         for source in load_sources().values()
         for dataset in source.datasets.values()
     ]
     yield from landed
-    yield contacts_asset(landed)
+    by_key = {asset.key: asset for asset in landed}
+    for desired in DESIRED_ASSETS:
+        yield desired_asset(desired, by_key)
     for spec in load_destinations().values():
         yield plan_asset(spec)
         yield applied_asset(spec)

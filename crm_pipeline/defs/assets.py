@@ -1,25 +1,44 @@
-"""What a source said (landed) and what the CRMs should hold (contacts), as partitioned assets.
+"""What a source said (landed) and what the CRMs should hold (desired), as partitioned assets.
 
 Rows are in the lake; Dagster gets counts. Not here: what each CRM gets (``destinations``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 
 from crm_pipeline.core.ports import DatasetSpec, SourceSpec
-from crm_pipeline.defs.bindings import source_of
-from crm_pipeline.defs.columns import contact_columns, landed_columns
+from crm_pipeline.defs.bindings import reads
+from crm_pipeline.defs.columns import (
+    contact_columns,
+    landed_columns,
+    object_columns,
+    purchase_origins,
+)
 from crm_pipeline.defs.failures import dagster_failures
 from crm_pipeline.defs.isolation import materialise_each
-from crm_pipeline.defs.metadata import Metadata, desired_metadata, landed_metadata
+from crm_pipeline.defs.metadata import (
+    Metadata,
+    desired_metadata,
+    landed_metadata,
+    not_used,
+)
 from crm_pipeline.defs.partitions import organisations
-from crm_pipeline.defs.shape import CONTACTS, OWNERS, StageConfig, policy_for
+from crm_pipeline.defs.shape import (
+    CONTACTS,
+    MEMBERSHIPS,
+    OWNERS,
+    PRODUCTS,
+    PURCHASES,
+    StageConfig,
+    policy_for,
+)
 from crm_pipeline.sync.binding import OrganisationBinding
 from crm_pipeline.sync.land import landed_table, pull
-from crm_pipeline.sync.resolve import resolve_contacts
+from crm_pipeline.sync.resolve import resolvers
 from crm_pipeline.wiring import Runtime
 
 Materialised = Iterator[dg.AssetMaterialization | dg.MaterializeResult[None]]
@@ -52,31 +71,78 @@ def landed_asset(source: SourceSpec, dataset: DatasetSpec) -> dg.AssetsDefinitio
     return landed
 
 
-def contacts_asset(landed: list[dg.AssetsDefinition]) -> dg.AssetsDefinition:
-    """Return the asset of the desired contacts, made from every landed dataset."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredAsset:
+    """One asset of desired objects: its key, meaning, columns, and the landed assets behind it."""
 
-    @dg.asset(
+    key: dg.AssetKey
+    description: str
+    columns: Mapping[str, Any]
+    landed: tuple[tuple[str, str], ...]
+
+
+DESIRED_ASSETS = (
+    DesiredAsset(
         key=CONTACTS,
         description="What the CRMs should hold: one contact for each person, with normal forms,"
         " the consent that we can prove, and the issues found on the way.",
-        group_name="contacts",
+        columns=contact_columns(),
+        landed=(("loke", "customers"), ("sopost", "orders")),
+    ),
+    DesiredAsset(
+        key=MEMBERSHIPS,
+        description="The tags that each contact should carry: one for each opted-in list that the"
+        " person is in.",
+        columns=object_columns({"fields": [("loke/list_members", "list_id")]}),
+        landed=(("loke", "list_members"),),
+    ),
+    DesiredAsset(
+        key=PURCHASES,
+        description="The purchases that should exist, each once, made of payments since the"
+        " organisation's go-live; their refunds are beside them.",
+        columns=object_columns(purchase_origins()),
+        landed=(("loke", "payments"),),
+    ),
+    DesiredAsset(
+        key=PRODUCTS,
+        description="The products that should exist: those of a catalogue, and what was sold.",
+        columns=object_columns(
+            {"fields": [("loke/payments", "items"), ("catalogue/products", "name")]}
+        ),
+        landed=(("loke", "payments"), ("catalogue", "products")),
+    ),
+)
+
+
+def desired_asset(
+    desired: DesiredAsset, landed: Mapping[dg.AssetKey, dg.AssetsDefinition]
+) -> dg.AssetsDefinition:
+    """Return one asset of desired objects, made from those landed assets that there are."""
+    behind = [dg.AssetKey(list(names)) for names in desired.landed]
+    name = desired.key.path[0]
+
+    @dg.asset(
+        key=desired.key,
+        description=desired.description,
+        group_name="desired",
         kinds={"duckdb", "deltalake"},
         owners=OWNERS,
         tags={"stage": "desired"},
-        metadata=contact_columns(),
-        deps=landed,
+        metadata=desired.columns,
+        deps=[landed[key] for key in behind if key in landed],
         partitions_def=organisations,
-        backfill_policy=policy_for("contacts"),
+        backfill_policy=policy_for("desired"),
     )
-    def contacts(
+    def objects(
         context: dg.AssetExecutionContext,
         config: StageConfig,
         runtime: dg.ResourceParam[Runtime],
     ) -> Materialised:
+        stage = partial(resolve, runtime, name, config.is_full)
         with dagster_failures():
-            yield from materialise_each(context, runtime, partial(resolve, runtime, config.is_full))
+            yield from materialise_each(context, runtime, stage)
 
-    return contacts
+    return objects
 
 
 def land(
@@ -87,7 +153,9 @@ def land(
     organisation: OrganisationBinding,
 ) -> Metadata:
     """Pull one dataset of one organisation."""
-    source = source_of(organisation, source_name, dataset)
+    if not reads(organisation, source_name, dataset):
+        return not_used(f"{organisation.slug} does not read {source_name}/{dataset}.")
+    source = organisation.sources[source_name]
     ws, slug = runtime.workspace, organisation.slug
     mode: Literal["sweep", "incremental"] = "sweep" if is_full else "incremental"
     api = source.connect()
@@ -98,8 +166,12 @@ def land(
     return landed_metadata(ws, slug, landed_table(source_name, dataset), report)
 
 
-def resolve(runtime: Runtime, is_full: bool, organisation: OrganisationBinding) -> Metadata:
-    """Resolve the contacts of one organisation."""
+def resolve(
+    runtime: Runtime, name: str, is_full: bool, organisation: OrganisationBinding
+) -> Metadata:
+    """Resolve one kind of object of one organisation."""
     ws, slug = runtime.workspace, organisation.slug
-    report = resolve_contacts(ws, slug, organisation.resolve, is_full=is_full)
-    return desired_metadata(ws, slug, report)
+    work = resolvers(organisation).get(name)
+    if work is None:
+        return not_used(f"{slug} has no {name}: see its organisation file.")
+    return desired_metadata(ws, slug, name, work(ws, is_full=is_full))

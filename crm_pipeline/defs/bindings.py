@@ -5,19 +5,13 @@ from contextlib import contextmanager
 
 from crm_pipeline.core.ports import DestinationApi
 from crm_pipeline.errors import ConfigurationError
-from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, SourceBinding
+from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding
 
 
-def source_of(organisation: OrganisationBinding, name: str, dataset: str) -> SourceBinding:
-    """Return a source. Raises ConfigurationError when the organisation does not read it."""
-    binding = organisation.sources.get(name)
-    if binding is None or dataset not in binding.datasets:
-        raise ConfigurationError(
-            f"{organisation.slug} does not read {name}/{dataset}.",
-            not_done="Nothing was pulled.",
-            remedy="Leave it out, or name the dataset in the organisation's file.",
-        )
-    return binding
+def reads(organisation: OrganisationBinding, source: str, dataset: str) -> bool:
+    """Whether an organisation reads a dataset."""
+    binding = organisation.sources.get(source)
+    return binding is not None and dataset in binding.datasets
 
 
 def destination_of(organisation: OrganisationBinding, name: str) -> DestinationBinding:

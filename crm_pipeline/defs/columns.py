@@ -86,6 +86,42 @@ def contact_columns() -> Definition:
     }
 
 
+def object_columns(origins: Mapping[str, Iterable[tuple[str, str]]]) -> Definition:
+    """Describe desired objects that are no people; ``origins`` by column: asset and column."""
+    names = ("key", "source_id", "version_at", "fingerprint", "fields", "issues", "batch")
+    meanings = {name: CONTACT_MEANINGS[name] for name in names} | OBJECT_MEANINGS
+    return {
+        **schema(dg.TableColumn(name, "text", meaning) for name, meaning in meanings.items()),
+        **lineage(
+            {
+                column: [(dg.AssetKey(asset.split("/")), name) for asset, name in behind]
+                for column, behind in origins.items()
+            }
+        ),
+    }
+
+
+def purchase_origins() -> Mapping[str, Iterable[tuple[str, str]]]:
+    """Return the columns of payments behind each member of a purchase."""
+    members = {
+        "reference_number": ("id",),
+        "contact_key": ("customer_id",),
+        "date": ("completed_at",),
+        "currency": ("currency",),
+        "total": ("total",),
+        "lines": ("items",),
+        "organisation_id": ("location_id",),
+    }
+    return {
+        "key": [("loke/payments", "id")],
+        "version_at": [("loke/payments", "changed_at")],
+        **{
+            f"fields.{name}": [("loke/payments", column) for column in columns]
+            for name, columns in members.items()
+        },
+    }
+
+
 def plan_columns(spec: DestinationSpec) -> Definition:
     """Describe a plan: its rows, and for each CRM field the contact's column behind it."""
     return {
@@ -126,8 +162,9 @@ def applied_columns(spec: DestinationSpec) -> Definition:
 
 
 def fields_of(spec: DestinationSpec) -> Mapping[str, FieldSpec]:
-    """Return the fields of a CRM's contacts."""
-    return spec.kinds[0].fields
+    """Return the fields of a CRM's contacts, or of all that it holds when it has none."""
+    kinds = [kind for kind in spec.kinds if kind.name == "contact"] or list(spec.kinds)
+    return {name: field for kind in kinds for name, field in kind.fields.items()}
 
 
 def drift_columns(spec: DestinationSpec) -> Definition:
@@ -157,6 +194,10 @@ CONTACT_MEANINGS = {
     "email_opt_out": "True: no marketing by e-mail.",
     "sms_opt_out": "True: no marketing by text message.",
     "batch": "Number of the resolve that wrote the row.",
+}
+OBJECT_MEANINGS = {
+    "key": "Our name of the object; never changes.",
+    "fields": "The whole desired object, as canonical JSON.",
 }
 CONTACT_ORIGINS = {
     "key": ("id",),

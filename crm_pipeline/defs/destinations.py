@@ -18,10 +18,10 @@ from crm_pipeline.defs.failures import dagster_failures
 from crm_pipeline.defs.isolation import materialise_each
 from crm_pipeline.defs.metadata import Metadata, drift_metadata, plan_metadata
 from crm_pipeline.defs.partitions import organisations
-from crm_pipeline.defs.shape import CONTACTS, OWNERS, StageConfig, policy_for
+from crm_pipeline.defs.shape import DESIRED, OWNERS, StageConfig, policy_for
 from crm_pipeline.sync.apply import recover_writes
 from crm_pipeline.sync.binding import OrganisationBinding
-from crm_pipeline.sync.plan import make_plan
+from crm_pipeline.sync.plan import make_kind_plan
 from crm_pipeline.sync.verify import verify
 from crm_pipeline.wiring import Runtime
 
@@ -31,14 +31,15 @@ def plan_asset(spec: DestinationSpec) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=[spec.name, "plan"],
-        description=f"What has to change in {spec.title} so that it holds the desired contacts."
-        " Immutable, named by its digest, judged by guards. Making it sends nothing.",
+        description=f"What has to change in {spec.title} so that it holds what is desired: one"
+        " plan for each kind of object. Immutable, named by its digest, judged by guards. Making"
+        " it sends nothing.",
         group_name=spec.name,
         kinds={"duckdb", "deltalake"},
         owners=OWNERS,
         tags={"stage": "plan", "system": spec.name},
         metadata=plan_columns(spec),
-        deps=[CONTACTS],
+        deps=DESIRED,
         partitions_def=organisations,
         backfill_policy=policy_for("plan"),
     )
@@ -109,7 +110,9 @@ def plan_one(
     binding = destination_of(organisation, destination)
     with connected(binding) as api:
         recover_writes(ws, slug, binding, api)
-    return plan_metadata(make_plan(ws, slug, binding.spec, binding.plan, is_full=is_full))
+    return plan_metadata(
+        [make_kind_plan(ws, slug, binding, kind, is_full=is_full) for kind in binding.kinds]
+    )
 
 
 def verify_one(runtime: Runtime, destination: str, organisation: OrganisationBinding) -> Metadata:

@@ -65,16 +65,17 @@ def silence(runtime: Runtime, source: str, dataset: str) -> Judge:
 
 
 def guarded(runtime: Runtime, destination: str) -> Judge:
-    """Judge the newest plan against its guards; an approved plan passes."""
+    """Judge the newest plan of each kind against its guards; an approved plan passes."""
 
     def judge(slug: str) -> str | None:
-        newest = runtime.ledger.plans.latest(slug, destination)
-        if newest is None or newest.status == "applied" or not newest.header.is_guarded:
-            return None
-        if is_approved(runtime, newest.header):
-            return None
-        stopped = [verdict for verdict in newest.header.guards if not verdict.passed]
-        return "; ".join(f"{verdict.guard}: {verdict.message}" for verdict in stopped)
+        found = [
+            f"{newest.header.object_kind}: {verdict.guard}: {verdict.message}"
+            for newest in runtime.ledger.plans.newest(slug, destination)
+            if newest.status != "applied" and not is_approved(runtime, newest.header)
+            for verdict in newest.header.guards
+            if not verdict.passed
+        ]
+        return "; ".join(found) or None
 
     return judge
 
@@ -86,17 +87,16 @@ def is_approved(runtime: Runtime, header: PlanHeader) -> bool:
 
 
 def balance(runtime: Runtime, destination: str) -> Judge:
-    """Judge whether the newest applied plan has as many outcomes as changes."""
+    """Judge whether the newest applied plan of each kind has as many outcomes as changes."""
 
     def judge(slug: str) -> str | None:
-        newest = runtime.ledger.plans.latest(slug, destination)
-        if newest is None or newest.status != "applied":
-            return None
-        digest, size = newest.header.digest, newest.header.size
-        settled = sum(runtime.ledger.outbox.outcomes(slug, destination, digest).values())
-        if settled == size:
-            return None
-        return f"{size:,} changes and {settled:,} outcomes in plan {digest[:12]}."
+        found = []
+        for newest in runtime.ledger.plans.newest(slug, destination):
+            digest, size = newest.header.digest, newest.header.size
+            settled = sum(runtime.ledger.outbox.outcomes(slug, destination, digest).values())
+            if newest.status == "applied" and settled != size:
+                found.append(f"{size:,} changes and {settled:,} outcomes in plan {digest[:12]}.")
+        return " ".join(found) or None
 
     return judge
 
@@ -105,11 +105,7 @@ def uniqueness(runtime: Runtime, spec: DestinationSpec) -> Judge:
     """Judge whether two of our people share a contact or a medium in the CRM."""
 
     def judge(slug: str) -> str | None:
-        held = [
-            batch
-            for kind in spec.kinds
-            for batch in runtime.ledger.applied.stream(slug, spec.name, kind.name)
-        ]
+        held = list(runtime.ledger.applied.stream(slug, spec.name, "contact"))
         table = pa.Table.from_batches(held) if held else None
         found = [
             f"{count:,} times the same {name}"
@@ -146,7 +142,7 @@ def consent(runtime: Runtime, spec: DestinationSpec) -> Judge:
     """
 
     def judge(slug: str) -> str | None:
-        newest = runtime.ledger.plans.latest(slug, spec.name)
+        newest = runtime.ledger.plans.latest(slug, spec.name, "contact")
         if newest is None or newest.header.consent_widened == 0:
             return None
         unproven = count_unproven(runtime, newest.header)

@@ -5,13 +5,13 @@ own. ``dagster/...`` names are those that the UI itself understands.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from crm_pipeline.core.records import CHANGE_KINDS, OUTCOME_KINDS, PlanHeader
-from crm_pipeline.defs.shape import CONTACTS_TABLE
 from crm_pipeline.sync.apply import ApplyReport
 from crm_pipeline.sync.land import PullReport
 from crm_pipeline.sync.resolve import ResolveReport
@@ -55,10 +55,17 @@ def landed_metadata(ws: Workspace, organisation: str, table: str, report: PullRe
     }
 
 
-def desired_metadata(ws: Workspace, organisation: str, report: ResolveReport) -> Metadata:
-    """Return how many contacts were written, what was set aside, and the issues found."""
+def not_used(note: str) -> Metadata:
+    """Return what is told of an asset that an organisation has not opted in to."""
+    return {"note": note, "dagster/partition_row_count": 0}
+
+
+def desired_metadata(
+    ws: Workspace, organisation: str, name: str, report: ResolveReport
+) -> Metadata:
+    """Return how many objects were written, what was set aside, and the issues found."""
     return {
-        **table_metadata(ws, organisation, CONTACTS_TABLE),
+        **table_metadata(ws, organisation, f"desired/{name}"),
         "changed": report.rows,
         "rejects": report.rejects,
         "consents_recorded": report.consents,
@@ -68,34 +75,98 @@ def desired_metadata(ws: Workspace, organisation: str, report: ResolveReport) ->
     }
 
 
-def plan_metadata(header: PlanHeader) -> Metadata:
-    """Return a plan's size by kind, field and reason, its guards and what it will cost."""
+def plan_metadata(headers: Sequence[PlanHeader]) -> Metadata:
+    """Return the size of the plans of all kinds, their guards and what they will cost.
+
+    Sums first; then a line for each kind of object; fields and reasons of all together.
+    """
+    kinds = (*CHANGE_KINDS, "unchanged")
     return {
-        "plan_digest": header.digest,
-        "changes": header.size,
-        **{kind: header.counts.get(kind, 0) for kind in (*CHANGE_KINDS, "unchanged")},
-        "consent_widened": header.consent_widened,
-        "is_full": header.is_full,
-        "is_guarded": header.is_guarded,
-        "guards": guard_table(header),
-        **count_table("fields", "field", header.field_counts),
-        **count_table("reasons", "reason", header.reason_counts),
-        "estimated_calls": header.estimated_calls,
-        "estimated_seconds": round(header.estimated_seconds, 1),
-        "mapping_version": header.mapping_version,
+        "changes": sum(header.size for header in headers),
+        **{kind: sum(header.counts.get(kind, 0) for header in headers) for kind in kinds},
+        "consent_widened": sum(header.consent_widened for header in headers),
+        "is_full": all(header.is_full for header in headers),
+        "stopped_by_guard": any(header.is_guarded for header in headers),
+        "plans": plan_table(headers),
+        "guards": guard_table(headers),
+        **count_table("fields", "field", _summed(header.field_counts for header in headers)),
+        **count_table("reasons", "reason", _summed(header.reason_counts for header in headers)),
+        "estimated_calls": sum(header.estimated_calls for header in headers),
+        "estimated_seconds": round(sum(header.estimated_seconds for header in headers), 1),
+        "mapping_version": headers[0].mapping_version if headers else "",
     }
 
 
-def applied_metadata(report: ApplyReport) -> Metadata:
-    """Return how a plan ended: one number for each outcome, calls, reject reasons."""
+def plan_table(headers: Sequence[PlanHeader]) -> dg.TableMetadataValue:
+    """Return one row for each kind of object: its plan's digest and counts."""
+    kinds = (*CHANGE_KINDS, "unchanged")
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord(
+                {
+                    "objects": header.object_kind,
+                    **{kind: header.counts.get(kind, 0) for kind in kinds},
+                    "digest": header.digest,
+                }
+            )
+            for header in headers
+        ],
+        schema=dg.TableSchema(
+            [
+                dg.TableColumn("objects"),
+                *(dg.TableColumn(kind, "int") for kind in kinds),
+                dg.TableColumn("digest"),
+            ]
+        ),
+    )
+
+
+def applied_metadata(reports: Mapping[str, ApplyReport]) -> Metadata:
+    """Return how plans ended, by kind of object: outcomes, calls, reject reasons."""
+    all_reports = reports.values()
     return {
-        "plan_digest": report.digest,
-        "changes": sum(report.counts.values()),
-        **{kind: report.counts.get(kind, 0) for kind in OUTCOME_KINDS},
-        "calls": report.calls,
-        "duration_seconds": round(report.seconds, 3),
-        **count_table("reject_reasons", "reason", report.reject_reasons),
+        "changes": sum(sum(report.counts.values()) for report in all_reports),
+        **{
+            kind: sum(report.counts.get(kind, 0) for report in all_reports)
+            for kind in OUTCOME_KINDS
+        },
+        "outcomes": outcome_table(reports),
+        "calls": sum(report.calls for report in all_reports),
+        "duration_seconds": round(sum(report.seconds for report in all_reports), 3),
+        **count_table(
+            "reject_reasons", "reason", _summed(report.reject_reasons for report in all_reports)
+        ),
     }
+
+
+def outcome_table(reports: Mapping[str, ApplyReport]) -> dg.TableMetadataValue:
+    """Return one row for each kind of object: its plan's digest and outcomes."""
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord(
+                {
+                    "objects": kind,
+                    **{outcome: report.counts.get(outcome, 0) for outcome in OUTCOME_KINDS},
+                    "digest": report.digest,
+                }
+            )
+            for kind, report in reports.items()
+        ],
+        schema=dg.TableSchema(
+            [
+                dg.TableColumn("objects"),
+                *(dg.TableColumn(outcome, "int") for outcome in OUTCOME_KINDS),
+                dg.TableColumn("digest"),
+            ]
+        ),
+    )
+
+
+def _summed(counts: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return total
 
 
 def drift_metadata(ws: Workspace, organisation: str, name: str, report: DriftReport) -> Metadata:
@@ -118,17 +189,24 @@ def moment(time: dt.datetime | None) -> dg.TimestampMetadataValue | None:
     return None if time is None else dg.MetadataValue.timestamp(time)
 
 
-def guard_table(header: PlanHeader) -> dg.TableMetadataValue:
-    """Return one row for each guard with its figure and limit."""
+def guard_table(headers: Sequence[PlanHeader]) -> dg.TableMetadataValue:
+    """Return one row for each guard of each kind of object, with its figure and limit."""
     return dg.MetadataValue.table(
         records=[
             dg.TableRecord(
-                {"guard": verdict.guard, "passed": verdict.passed, "message": verdict.message}
+                {
+                    "objects": header.object_kind,
+                    "guard": verdict.guard,
+                    "passed": verdict.passed,
+                    "message": verdict.message,
+                }
             )
+            for header in headers
             for verdict in header.guards
         ],
         schema=dg.TableSchema(
             [
+                dg.TableColumn("objects"),
                 dg.TableColumn("guard"),
                 dg.TableColumn("passed", "bool"),
                 dg.TableColumn("message"),

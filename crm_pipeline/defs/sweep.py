@@ -6,8 +6,9 @@ organisation and stage that really changed. Not here: choosing (``choosing``), m
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
 
 import dagster as dg
 
@@ -24,6 +25,8 @@ from crm_pipeline.defs.partitions import add_partitions
 from crm_pipeline.errors import ConfigurationError, LeaseHeldError
 from crm_pipeline.sync.run import SyncReport, sync_organisation
 from crm_pipeline.wiring import Runtime
+
+T = TypeVar("T")
 
 #: Most of a small organisation's sync is waiting for the network and the disk.
 AT_ONCE = 4
@@ -95,14 +98,28 @@ def materialisations(runtime: Runtime, report: SyncReport) -> Iterator[dg.AssetM
         if pulled.rows_landed or pulled.is_sweep:
             metadata = landed_metadata(ws, slug, f"landed/{table}", pulled)
             yield _event(table.split("/"), slug, metadata)
-    if report.resolve is not None and report.resolve.rows:
-        yield _event(["contacts"], slug, desired_metadata(ws, slug, report.resolve))
-    for name, header in report.plans.items():
-        if header.size:
-            yield _event([name, "plan"], slug, plan_metadata(header))
-    for name, applied in report.applied.items():
-        if any(applied.counts.values()):
+    for name, resolved in report.resolved.items():
+        if resolved.rows:
+            yield _event([name], slug, desired_metadata(ws, slug, name, resolved))
+    for name, headers in by_destination(report.plans).items():
+        if any(header.size for header in headers.values()):
+            yield _event([name, "plan"], slug, plan_metadata(list(headers.values())))
+    for name, applied in by_destination(report.applied).items():
+        if any(any(each.counts.values()) for each in applied.values()):
             yield _event([name, "applied"], slug, applied_metadata(applied))
+
+
+def by_destination(reports: Mapping[str, T]) -> dict[str, dict[str, T]]:
+    """Return reports by destination and kind of object.
+
+    >>> by_destination({"crm_com": 1, "crm_com/purchase": 2})
+    {'crm_com': {'contact': 1, 'purchase': 2}}
+    """
+    found: dict[str, dict[str, T]] = {}
+    for name, report in reports.items():
+        destination, _, kind = name.partition("/")
+        found.setdefault(destination, {})[kind or "contact"] = report
+    return found
 
 
 def _event(key: Sequence[str], slug: str, metadata: Metadata) -> dg.AssetMaterialization:

@@ -184,7 +184,9 @@ class PurchaseSettings(_Frozen):
     """How payments become purchases. Purchases make the CRM award its own rewards.
 
     Payments completed before ``go_live`` are kept and never sent. ``unmapped_location`` says what
-    becomes of a payment at a place that is not listed.
+    becomes of a payment at a place that is not listed, ``unknown_refund`` what of a refund whose
+    amount nobody told. ``participant`` names the customer's field by which a CRM without our
+    contacts knows people (first generation of CRM.COM).
     """
 
     go_live: AwareTime
@@ -196,7 +198,8 @@ class PurchaseSettings(_Frozen):
     locations: dict[str, LocationSettings] = Field(default_factory=dict)
     default_location: LocationSettings | None = None
     unmapped_location: Literal["reject", "default"] = "reject"
-    cancelled: Literal["send", "skip"] = "send"
+    unknown_refund: Literal["review", "whole"] = "review"
+    participant: Literal["email", "phoneNumber", "id"] | None = None
 
 
 class ListSettings(_Frozen):
@@ -228,10 +231,9 @@ class SampleSettings(_Frozen):
 
 
 class ProductSettings(_Frozen):
-    """Where products come from: the items of payments, a catalogue source, or both."""
+    """Where products come from besides a catalogue source, which is used when there is one."""
 
     from_payments: bool = True
-    catalogue: bool = False
 
 
 class DestinationSettings(_Frozen):

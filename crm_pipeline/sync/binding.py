@@ -4,7 +4,7 @@ Here: values that ``wiring`` builds. Not here: how they are read from files (``s
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from crm_pipeline.core.policies import PlanPolicy, VerifyPolicy
@@ -12,7 +12,11 @@ from crm_pipeline.core.ports import DestinationApi, DestinationSpec, SourceApi, 
 from crm_pipeline.core.pulling import PullRules
 
 if TYPE_CHECKING:
+    from crm_pipeline.core.purchases import PurchaseRules
     from crm_pipeline.sync.resolve import ResolveRules
+    from crm_pipeline.sync.resolve.memberships import MembershipRules
+    from crm_pipeline.sync.resolve.products import ProductRules
+    from crm_pipeline.sync.resolve.samples import SampleRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,8 @@ class DestinationBinding:
     """A destination of one organisation.
 
     ``account`` names the CRM account: its call budget, shared by all who use it, and whose
-    acknowledgements the applied state holds.
+    acknowledgements the applied state holds. ``kinds`` names the kinds of objects that are sent,
+    in the order of the destination.
     """
 
     spec: DestinationSpec
@@ -38,11 +43,18 @@ class DestinationBinding:
     account: str
     plan: PlanPolicy
     verify: VerifyPolicy
+    kinds: tuple[str, ...] = ("contact",)
+
+    def policy_of(self, object_kind: str) -> PlanPolicy:
+        """Return how plans of a kind are made: what is about people holds for contacts only."""
+        if object_kind == "contact":
+            return self.plan
+        return replace(self.plan, on_missing="keep", field_policies={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrganisationBinding:
-    """One organisation, ready for the use cases."""
+    """One organisation, ready for the use cases. Rules that are None: not for this one."""
 
     slug: str
     name: str
@@ -50,3 +62,7 @@ class OrganisationBinding:
     sources: Mapping[str, SourceBinding]
     destinations: Mapping[str, DestinationBinding]
     resolve: "ResolveRules"
+    purchases: "PurchaseRules | None" = None
+    memberships: "MembershipRules | None" = None
+    products: "ProductRules | None" = None
+    samples: "SampleRules | None" = None

@@ -1,4 +1,4 @@
-"""Sync: pull, resolve, plan, guard and apply for one organisation, in this process, now.
+"""Sync: pull, drain, resolve, plan, guard and apply for one organisation, in this process, now.
 
 Each stage is safe to repeat and each failure is kept apart: a source that does not answer does
 not stop what was landed before from being delivered.
@@ -13,26 +13,29 @@ from crm_pipeline.errors import (
     ConfigurationError,
     CrmPipelineError,
     LeaseHeldError,
+    PlanGuardedError,
 )
 from crm_pipeline.store.ledger import this_process
 from crm_pipeline.sync.apply import ApplyReport, apply_plan, recover_writes
 from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, SourceBinding
 from crm_pipeline.sync.land import PullReport, pull
-from crm_pipeline.sync.plan import make_plan
-from crm_pipeline.sync.resolve import ResolveReport, resolve_contacts
+from crm_pipeline.sync.plan import make_kind_plan, plan_name
+from crm_pipeline.sync.resolve import ResolveReport, resolvers
 from crm_pipeline.sync.workspace import Workspace
 
 
 @dataclass(slots=True, kw_only=True)
 class SyncReport:
-    """What one sync did. ``pulls`` is keyed ``<source>/<dataset>``, the others by destination.
+    """What one sync did.
 
-    ``errors`` holds every failure in the order in which it happened; empty means all is well.
+    ``pulls`` is keyed ``<source>/<dataset>``, ``resolved`` by the name of the desired objects,
+    ``plans`` and ``applied`` by destination and kind (``plan_name``). ``errors`` holds every
+    failure in the order in which it happened; empty means all is well.
     """
 
     organisation: str
     pulls: dict[str, PullReport] = field(default_factory=dict)
-    resolve: ResolveReport | None = None
+    resolved: dict[str, ResolveReport] = field(default_factory=dict)
     plans: dict[str, PlanHeader] = field(default_factory=dict)
     applied: dict[str, ApplyReport] = field(default_factory=dict)
     errors: list[CrmPipelineError] = field(default_factory=list)
@@ -86,10 +89,9 @@ def _sync(
             with _kept(report):
                 pull_source(ws, organisation.slug, source, report, is_full=is_full)
     is_whole = is_full and not report.errors
-    with _kept(report):
-        report.resolve = resolve_contacts(
-            ws, organisation.slug, organisation.resolve, is_full=is_whole
-        )
+    for name, resolve in resolvers(organisation).items():
+        with _kept(report):
+            report.resolved[name] = resolve(ws, is_full=is_whole)
     for name, destination in organisation.destinations.items():
         if destinations is None or name in destinations:
             with _kept(report):
@@ -124,14 +126,28 @@ def deliver(
     *,
     is_full: bool,
 ) -> None:
-    """Settle what an earlier process left behind, then plan and apply."""
-    name = destination.spec.name
+    """Settle what an earlier process left behind, then plan and apply kind after kind.
+
+    A plan that a guard stops does not stop the kinds that do not refer to it; those that do wait,
+    because their objects would point at nothing. Any other failure ends the delivery.
+    """
+    spec = destination.spec
     api = destination.connect()
     try:
         recover_writes(ws, slug, destination, api)
-        header = make_plan(ws, slug, destination.spec, destination.plan, is_full=is_full)
-        report.plans[name] = header
-        report.applied[name] = apply_plan(ws, slug, destination, api, header)
+        stopped: set[str] = set()
+        for kind in destination.kinds:
+            if stopped.intersection(spec.kind(kind).references.values()):
+                stopped.add(kind)
+                continue
+            header = make_kind_plan(ws, slug, destination, kind, is_full=is_full)
+            name = plan_name(spec.name, kind)
+            report.plans[name] = header
+            try:
+                report.applied[name] = apply_plan(ws, slug, destination, api, header)
+            except PlanGuardedError as error:
+                report.errors.append(error)
+                stopped.add(kind)
     finally:
         api.close()
 

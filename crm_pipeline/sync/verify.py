@@ -118,7 +118,7 @@ class _Verification:
         self._binding = binding
         self._api = api
         self._now = ws.clock()
-        self._object_kind = binding.spec.kinds[0].name
+        self._object_kind = "contact"
         self._known = ws.ledger.applied.count(organisation, binding.spec.name, self._object_kind)
 
     def read_all(self) -> None:

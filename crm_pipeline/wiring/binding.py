@@ -5,18 +5,12 @@ readers that are called later. Not here: connecting (the bindings do it when a u
 """
 
 import hashlib
+import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from crm_pipeline.core.guards import GuardRules
-from crm_pipeline.core.mapping import (
-    DEFAULT_LOKE_CUSTOMER,
-    FieldMapping,
-    Mapper,
-    MappingContext,
-    MappingInvalidError,
-    override,
-)
+from crm_pipeline.core.mapping import Mapper, MappingInvalidError
 from crm_pipeline.core.policies import PlanPolicy, VerifyPolicy
 from crm_pipeline.core.ports import (
     DestinationApi,
@@ -26,7 +20,6 @@ from crm_pipeline.core.ports import (
     SourceConnection,
     SourceSpec,
 )
-from crm_pipeline.core.pulling import PullRules
 from crm_pipeline.core.records import Limits
 from crm_pipeline.destinations import load_destinations
 from crm_pipeline.settings import (
@@ -40,7 +33,16 @@ from crm_pipeline.settings.organisation import DestinationSettings, SourceSettin
 from crm_pipeline.settings.yamlfile import Location, UnreadableError, read_document
 from crm_pipeline.sources import load_sources
 from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, SourceBinding
-from crm_pipeline.sync.resolve import ResolveRules
+from crm_pipeline.wiring.rules import (
+    KINDS_OF,
+    key_prefix,
+    mapping_version,
+    membership_rules,
+    product_rules,
+    pull_rules,
+    purchase_rules,
+    resolve_rules,
+)
 
 
 class Binder:
@@ -82,7 +84,7 @@ class Binder:
             name=organisation.name,
             is_paused=organisation.paused,
             sources={
-                name: self._source(organisation.slug, file, self._sources[name], each)
+                name: self._source(organisation, file, self._sources[name], each)
                 for name, each in organisation.sources.items()
             },
             destinations={
@@ -90,6 +92,9 @@ class Binder:
                 for name, each in organisation.destinations.items()
             },
             resolve=resolve_rules(organisation),
+            purchases=purchase_rules(organisation),
+            memberships=membership_rules(organisation),
+            products=product_rules(organisation),
         )
 
     def _missing(self, organisation: OrganisationSettings, file: Path) -> Iterator[ConfigProblem]:
@@ -115,23 +120,26 @@ class Binder:
             if spec is None:
                 yield ("destinations", name), "destination", self._destinations
                 continue
-            fields = spec.kinds[0].fields
+            fields = {field for kind in spec.kinds for field in kind.fields}
             for field in destination.field_policies:
                 if field not in fields:
                     yield ("destinations", name, "field_policies", field), "field", fields
 
     def _source(
-        self, slug: str, file: Path, spec: SourceSpec, source: SourceSettings
+        self,
+        organisation: OrganisationSettings,
+        file: Path,
+        spec: SourceSpec,
+        source: SourceSettings,
     ) -> SourceBinding:
-        overlap = source.overlap_seconds
-        if overlap is None:
-            overlap = self._settings.waits.overlap_seconds
+        slug = organisation.slug
         secrets = {
             name: self._secret(reference, slug, file, f"sources.{spec.name}.{name}")
             for name in SOURCE_SECRETS
             if (reference := getattr(source, name)) is not None
         }
         options = {name: getattr(source, name) for name in SOURCE_OPTIONS}
+        options["datasets"] = ",".join(source.datasets)
 
         def connect() -> SourceApi:
             return spec.connect(
@@ -150,7 +158,7 @@ class Binder:
             spec=spec,
             connect=connect,
             datasets=source.datasets,
-            rules=PullRules(overlap_seconds=overlap),
+            rules=pull_rules(organisation, spec.name, source, self._settings.waits.overlap_seconds),
         )
 
     def _destination(
@@ -162,6 +170,7 @@ class Binder:
     ) -> DestinationBinding:
         slug = organisation.slug
         limits = _limits(spec, destination)
+        kinds = kinds_sent(spec, destination)
 
         def connect() -> DestinationApi:
             field = f"destinations.{spec.name}.api_key"
@@ -175,7 +184,11 @@ class Binder:
                     conflict=destination.conflict,
                     options={
                         "mode": destination.mode,
-                        "key_prefix": f"{resolve_rules(organisation).key_prefix}:",
+                        "key_prefix": f"{key_prefix(organisation)}:",
+                        "sends": ",".join(kinds),
+                        "tags": json.dumps(sorted({each.tag for each in organisation.lists})),
+                        "unit": destination.unit or "",
+                        "product_definition": destination.product_definition or "",
                     },
                 )
             )
@@ -192,6 +205,7 @@ class Binder:
                 field_policies=destination.field_policies,
             ),
             verify=VerifyPolicy(sample=destination.verify.sample),
+            kinds=kinds,
         )
 
     def _secret(
@@ -222,32 +236,13 @@ def account_name(destination: str, settings: DestinationSettings) -> str:
     return f"{destination}:{hashlib.blake2b(account.encode(), digest_size=8).hexdigest()}"
 
 
-def resolve_rules(organisation: OrganisationSettings) -> ResolveRules:
-    """Return how an organisation's people become contacts.
+def kinds_sent(spec: DestinationSpec, settings: DestinationSettings) -> tuple[str, ...]:
+    """Return the kinds of objects that a destination is sent, in its own order.
 
-    Raises MappingInvalidError with every fault of its mapping, by field.
+    What it cannot hold is left out here and reported by ``doctor``.
     """
-    name, source = next(iter(organisation.sources.items()))
-    changes = {
-        target: FieldMapping(
-            source=each.from_,
-            transform=each.transform,
-            on_invalid=each.on_invalid,
-            placeholder=each.placeholder,
-        )
-        for target, each in organisation.mapping.items()
-    }
-    return ResolveRules(
-        source=name,
-        key_prefix=source.key_prefix,
-        mapping=override(DEFAULT_LOKE_CUSTOMER, changes),
-        context=MappingContext(currency=organisation.currency),
-    )
-
-
-def mapping_version(rules: ResolveRules) -> str:
-    """Return a short name of the mapping: another one after every change to it."""
-    return f"{rules.mapping.version}-{rules.context.currency}-{rules.key_prefix}"
+    wanted = {kind for word in settings.sends for kind in KINDS_OF[word]}
+    return tuple(kind.name for kind in spec.kinds if kind.name in wanted)
 
 
 def _limits(spec: DestinationSpec, destination: DestinationSettings) -> Limits:

@@ -108,6 +108,13 @@ class Plans:
         is_kind = sa.true() if object_kind is None else plans.c.object_kind == object_kind
         return next(iter(self._select(organisation, destination, is_kind, 1)), None)
 
+    def newest(self, organisation: str, destination: str) -> "builtins.list[StoredPlan]":
+        """Return the newest plan of each kind of object, in the order of the kinds' names."""
+        of = _of(organisation, destination)
+        highest = sa.select(sa.func.max(plans.c.number)).where(of).group_by(plans.c.object_kind)
+        found = self._select(organisation, destination, plans.c.number.in_(highest))
+        return sorted(found, key=lambda stored: stored.header.object_kind)
+
     def list(
         self, organisation: str, destination: str, limit: int = 20
     ) -> "builtins.list[StoredPlan]":

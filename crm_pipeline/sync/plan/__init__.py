@@ -4,7 +4,16 @@
 A full plan is set work over the lake; an incremental one is keyed work on what was just resolved.
 """
 
-from crm_pipeline.sync.plan.make import make_plan, stage_of
-from crm_pipeline.sync.plan.stored import find_changes, iter_changes, load_plan
+from crm_pipeline.sync.plan.make import make_kind_plan, make_plan, plan_name, stage_of
+from crm_pipeline.sync.plan.stored import find_changes, iter_changes, load_plan, plans_to_apply
 
-__all__ = ["find_changes", "iter_changes", "load_plan", "make_plan", "stage_of"]
+__all__ = [
+    "find_changes",
+    "iter_changes",
+    "load_plan",
+    "make_kind_plan",
+    "make_plan",
+    "plan_name",
+    "plans_to_apply",
+    "stage_of",
+]

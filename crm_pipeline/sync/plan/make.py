@@ -10,6 +10,7 @@ from crm_pipeline.core.guards import PlanFigures, judge
 from crm_pipeline.core.policies import PlanPolicy
 from crm_pipeline.core.ports import DestinationSpec, ObjectKind
 from crm_pipeline.core.records import CHANGE_KINDS, PlanHeader, Progress
+from crm_pipeline.sync.binding import DestinationBinding
 from crm_pipeline.sync.plan.draft import Draft, digest_of
 from crm_pipeline.sync.plan.full import FullDraft
 from crm_pipeline.sync.plan.keyed import keyed_draft
@@ -26,6 +27,30 @@ KEYED_ROWS = 10_000
 def stage_of(destination: str, kind: ObjectKind) -> str:
     """Return the ledger's name for how far the desired objects of a kind were applied."""
     return f"plan:{destination}" if kind.name == "contact" else f"plan:{destination}:{kind.name}"
+
+
+def plan_name(destination: str, object_kind: str) -> str:
+    """Return how reports call the plan of a kind: contacts' by the destination alone.
+
+    >>> plan_name("crm_com", "contact"), plan_name("crm_com", "purchase")
+    ('crm_com', 'crm_com/purchase')
+    """
+    return destination if object_kind == "contact" else f"{destination}/{object_kind}"
+
+
+def make_kind_plan(
+    ws: Workspace,
+    organisation: str,
+    binding: DestinationBinding,
+    object_kind: str,
+    *,
+    is_full: bool,
+) -> PlanHeader:
+    """Make the plan of one kind of object for a destination of an organisation."""
+    policy = binding.policy_of(object_kind)
+    return make_plan(
+        ws, organisation, binding.spec, policy, is_full=is_full, object_kind=object_kind
+    )
 
 
 def make_plan(

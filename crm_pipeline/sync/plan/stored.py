@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 
 from crm_pipeline.core.records import Change, PlanHeader
 from crm_pipeline.errors import PlanUnknownError
+from crm_pipeline.sync.binding import DestinationBinding
 from crm_pipeline.sync.plan.rows import to_changes
 from crm_pipeline.sync.workspace import Workspace
 
@@ -45,6 +46,21 @@ def load_plan(
             remedy=f"List them: `crm-pipeline plan list --org {organisation}`.",
         )
     return matches[0].header
+
+
+def plans_to_apply(
+    ws: Workspace, organisation: str, binding: DestinationBinding, digest: str | None
+) -> list[PlanHeader]:
+    """Return the plan with a digest, or the newest of each kind in the order of sending.
+
+    Raises PlanUnknownError when there is none at all.
+    """
+    name = binding.spec.name
+    if digest is not None:
+        return [load_plan(ws, organisation, name, digest)]
+    newest = (ws.ledger.plans.latest(organisation, name, kind) for kind in binding.kinds)
+    headers = [stored.header for stored in newest if stored is not None]
+    return headers or [load_plan(ws, organisation, name)]
 
 
 def iter_changes(

@@ -17,7 +17,7 @@ from crm_pipeline.core.purchases import item_name, read_items
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.land.report import landed_table
 from crm_pipeline.sync.resolve.passes import GROUP_ROWS, Pass, Stage
-from crm_pipeline.sync.resolve.tables import ResolveReport, desired_row
+from crm_pipeline.sync.resolve.tables import ResolveReport, desired_row, merged
 from crm_pipeline.sync.workspace import Workspace
 
 PRODUCTS = "desired/products"
@@ -62,8 +62,8 @@ def product_key(sku: str) -> str:
 
 def resolve_products(
     ws: Workspace, organisation: str, rules: ProductRules, *, is_full: bool
-) -> Mapping[str, ResolveReport]:
-    """Bring ``desired/products`` up to the landed payments and catalogue; one report a source.
+) -> ResolveReport:
+    """Bring ``desired/products`` up to the landed payments and catalogue.
 
     The caller holds the organisation's lease. A full pass of one source makes the other's anew as
     well, because both write the same table.
@@ -81,7 +81,7 @@ def resolve_products(
         with ws.lake.session() as session:
             one.write(PRODUCTS, _groups(one, session, rules, listed), is_replacing=place == 0)
         one.end(())
-    return {f"{one.stage.source}/{one.stage.dataset}": one.report() for one in passes}
+    return merged([one.report() for one in passes])
 
 
 def _pass(ws: Workspace, organisation: str, names: tuple[str, str], rules: ProductRules) -> Pass:

@@ -1,6 +1,7 @@
 """The tables of desired objects: one shape for every kind, so that one planner reads them all."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,23 @@ class ResolveReport:
     batch: int
     size_bytes: int
     seconds: float
+
+
+def merged(reports: Sequence[ResolveReport]) -> ResolveReport:
+    """Return several stages of one table as one report."""
+    issues: Counter[str] = Counter()
+    for report in reports:
+        issues.update(report.issues)
+    return ResolveReport(
+        is_full=any(report.is_full for report in reports),
+        rows=sum(report.rows for report in reports),
+        rejects=sum(report.rejects for report in reports),
+        consents=sum(report.consents for report in reports),
+        issues=dict(issues.most_common()),
+        batch=max((report.batch for report in reports), default=0),
+        size_bytes=max((report.size_bytes for report in reports), default=0),
+        seconds=sum(report.seconds for report in reports),
+    )
 
 
 def desired_row(
