@@ -332,5 +332,5 @@ def test_customers_is_another_name_of_contacts(crm: httpx.Client) -> None:
 
 
 def test_an_unknown_path_or_method_is_refused(crm: httpx.Client) -> None:
-    assert refused(crm.get("/purchases"))[0] == 404
+    assert refused(crm.get("/subscriptions"))[0] == 404
     assert refused(crm.delete(BY_CODE))[0] == 405

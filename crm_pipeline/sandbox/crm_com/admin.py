@@ -2,34 +2,22 @@
 
 from typing import Any
 
-import msgspec
-
 from crm_pipeline.sandbox.control.admin import Admin, read_body
+from crm_pipeline.sandbox.crm_com.admin_trade import TradeCommands
 from crm_pipeline.sandbox.crm_com.failures import RefusedError
+from crm_pipeline.sandbox.crm_com.keyed import KeyBody
 from crm_pipeline.sandbox.crm_com.vendor import CrmCom
 from crm_pipeline.sandbox.wire import Answer, Request
 
 
-class _KeyBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Whom a command concerns: a key, or a slug or organisation id, which mean the test key."""
-
-    key: str = ""
-    organisation: str = ""
-
-    @property
-    def opens(self) -> str:
-        """Return whichever of the two was given."""
-        return self.key or self.organisation
-
-
-class SeedBody(_KeyBody, kw_only=True):
+class SeedBody(KeyBody, kw_only=True):
     """POST seed."""
 
     customers: int
     coded: bool = False
 
 
-class MutateBody(_KeyBody, kw_only=True):
+class MutateBody(KeyBody, kw_only=True):
     """POST customers/mutate: contacts by id or code, or some by count."""
 
     ids: list[str] | None = None
@@ -38,13 +26,13 @@ class MutateBody(_KeyBody, kw_only=True):
     seed: int = 7
 
 
-class AddBody(_KeyBody, kw_only=True):
+class AddBody(KeyBody, kw_only=True):
     """POST customers/add: bodies as ``POST /contacts`` takes them."""
 
     customers: list[dict[str, Any]]
 
 
-class DeleteBody(_KeyBody, kw_only=True):
+class DeleteBody(KeyBody, kw_only=True):
     """POST customers/delete: contacts by id or code, or some by count."""
 
     ids: list[str] | None = None
@@ -73,6 +61,7 @@ class CrmComAdmin:
                 ("POST", "custom_fields"): self._custom_fields,
                 ("POST", "tags"): self._tags,
                 ("GET", "state"): self._state,
+                **TradeCommands(crm_com).table,
             },
         )
 

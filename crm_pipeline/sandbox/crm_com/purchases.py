@@ -9,7 +9,6 @@ Here: keeping and finding. Not here: what a purchase does to a wallet (``trade``
 import bisect
 import dataclasses
 import random
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Literal
 
@@ -148,7 +147,7 @@ class PurchaseStore:
         """Return all of them, oldest first; the list is not to be changed."""
         return self._rows
 
-    def references(self, part: str) -> Iterable[Purchase]:
+    def containing(self, part: str) -> list[Purchase]:
         """Return purchases whose reference number contains a text, case ignored, oldest first."""
         part = part.lower()
         places = [

@@ -3,7 +3,6 @@
 Here: keys, endpoints, answers. Not here: state (``vendor``), rules of contacts (``contacts``).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,14 +18,16 @@ from crm_pipeline.sandbox.crm_com.failures import (
     RefusedError,
     invalid,
 )
+from crm_pipeline.sandbox.crm_com.purchase_calls import PurchaseCalls
 from crm_pipeline.sandbox.crm_com.search import page_of_list, paged, read_wish, search
-from crm_pipeline.sandbox.crm_com.vendor import CrmCom, Key
+from crm_pipeline.sandbox.crm_com.vendor import CrmCom, Handler, Key
+from crm_pipeline.sandbox.crm_com.wallet_calls import WalletCalls
 from crm_pipeline.sandbox.wire import Answer, Request, Route, json_answer
 
 PREFIX = "/backoffice/v2"
 _PREFIX_PARTS = ["backoffice", "v2"]
-
-Handler = Callable[[Request, Key], Answer]
+#: The one call of the contact's own API that matters to a till.
+_RECLAIM = ["self-service", "v2", "purchases", "reclaim"]
 
 
 class CrmComRoutes:
@@ -49,6 +50,8 @@ class CrmComRoutes:
             "/contacts/{id}/tags": {"GET": self._read_tags, "PUT": self._write_tags},
             "/tags": {"GET": self._list_tags},
             "/custom_fields": {"GET": self._list_custom_fields},
+            **PurchaseCalls(crm_com).table,
+            **WalletCalls(crm_com).table,
         }
 
     @property
@@ -59,7 +62,7 @@ class CrmComRoutes:
     def route(self, request: Request) -> Route:
         """Find the endpoint and the key of a call."""
         parts = request.segments
-        template = _template(parts[2:]) if parts[:2] == _PREFIX_PARTS else "unknown"
+        template = self._template(parts)
         text = request.header(b"api_key")
         key = self._crm_com.keys.get(text)
         methods = self._table.get(template, {})
@@ -96,6 +99,16 @@ class CrmComRoutes:
         """Answer an admin call."""
         return self._admin.answer(request)
 
+    def _template(self, parts: list[str]) -> str:
+        if parts[:2] != _PREFIX_PARTS:
+            return "/self-service/purchases/reclaim" if parts == _RECLAIM else "unknown"
+        names = parts[2:]
+        if names[:1] == ["customers"]:
+            names = ["contacts", *names[1:]]
+        if len(names) > 1 and "/".join(["", *names]) not in self._table:
+            names = [names[0], "{id}", *names[2:]]
+        return "/" + "/".join(names)
+
     def _checked(
         self, request: Request, template: str, methods: dict[str, Handler], key: Key | None
     ) -> Answer:
@@ -111,12 +124,7 @@ class CrmComRoutes:
         return handler(request, key)
 
     def _contact(self, request: Request, key: Key) -> Contact:
-        reference = request.segments[3]
-        found = key.contacts.find(reference)
-        if found is None:
-            status = self._crm_com.switches.not_found_status
-            raise RefusedError(status, "Record not found.", NOT_FOUND, ["contact", reference])
-        return found
+        return self._crm_com.contact_of(key, request.segments[3])
 
     def _list_contacts(self, request: Request, key: Key) -> Answer:
         wish = read_wish(request.query)
@@ -165,7 +173,7 @@ class CrmComRoutes:
                 "state": "ACTIVE",
             }
             for tag_id, name in self._crm_com.tags.items()
-            if request.query.get("entity", "CONTACTS") == "CONTACTS"
+            if _is_about_contacts(request)
         ]
         return json_answer(page_of_list(rows, read_wish(request.query)))
 
@@ -173,17 +181,13 @@ class CrmComRoutes:
         rows = [
             {"key": key, "label": key, "entity": "CONTACTS", "type": "STRING"}
             for key in self._crm_com.custom_fields
-            if request.query.get("entity", "CONTACTS") == "CONTACTS"
+            if _is_about_contacts(request)
         ]
         return json_answer(page_of_list(rows, read_wish(request.query)))
 
 
-def _template(parts: list[str]) -> str:
-    if parts[:1] == ["customers"]:
-        parts = ["contacts", *parts[1:]]
-    if len(parts) > 1:
-        parts = [parts[0], "{id}", *parts[2:]]
-    return "/" + "/".join(parts)
+def _is_about_contacts(request: Request) -> bool:
+    return request.query.get("entity", "CONTACTS").upper() in ("CONTACTS", "CONTACT", "CUSTOMERS")
 
 
 def _tag_ids(raw: bytes) -> list[str]:

@@ -7,18 +7,20 @@ import dataclasses
 import itertools
 import operator
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, TypeVar
 
 from crm_pipeline.sandbox.crm_com.contacts import Contact, ContactStore
 from crm_pipeline.sandbox.crm_com.failures import invalid
+
+Row = TypeVar("Row")
 
 DEFAULT_SIZE = 10
 MAX_SIZE = 100
 #: Totals are right up to this number only.
 MAX_TOTAL = 10_000
 
-_DATE_FILTER = re.compile(r"(created_on|updated_on)\[(gte|gt|lte|lt|eq)\]")
+_DATE_FILTER = re.compile(r"(\w+)\[(gte|gt|lte|lt|eq)\]")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "gte": operator.ge,
     "gt": operator.gt,
@@ -51,13 +53,29 @@ class PageWish:
         return (self.page - 1) * self.size
 
 
-def read_wish(query: dict[str, str]) -> PageWish:
-    """Read the paging parameters; a size above the maximum is lowered."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class DateBound:
+    """One bracket filter, in epoch seconds."""
+
+    field: str
+    operator: str
+    seconds: int
+
+    def holds(self, value: float | None) -> bool:
+        """Say whether a time passes; none at all never does."""
+        return value is not None and _COMPARE[self.operator](value, self.seconds)
+
+
+def read_wish(query: dict[str, str], sorts: Collection[str] = tuple(_SORTS)) -> PageWish:
+    """Read the paging parameters; a size above the maximum is lowered.
+
+    ``sorts`` are the orders that the list knows besides that of creation.
+    """
     order = query.get("order", "DESC").upper()
     sort = query.get("sort", "CREATED_DATE").upper()
     if order not in ("ASC", "DESC"):
         raise invalid("order")
-    if sort != "CREATED_DATE" and sort not in _SORTS:
+    if sort != "CREATED_DATE" and sort not in sorts:
         raise invalid("sort")
     return PageWish(
         _positive(query, "page", 1),
@@ -81,14 +99,35 @@ def paged(rows: list[Any], total: int, wish: PageWish) -> dict[str, Any]:
     }
 
 
+def cut(found: Sequence[Row], wish: PageWish) -> list[Row]:
+    """Cut a page out of rows that stand oldest first, without turning all of them."""
+    if not wish.is_newest_first:
+        return list(found[wish.start : wish.start + wish.size])
+    stop = len(found) - wish.start
+    return list(found[max(0, stop - wish.size) : max(0, stop)])[::-1]
+
+
 def page_of_list(rows: list[Any], wish: PageWish) -> dict[str, Any]:
     """Cut a page out of a short list that is at hand."""
     return paged(rows[wish.start : wish.start + wish.size], len(rows), wish)
 
 
+def read_dates(query: dict[str, str], fields: Collection[str]) -> list[DateBound]:
+    """Read the bracket filters (``date[gte]=...``) of some fields. Raises RefusedError."""
+    bounds = []
+    for name, value in query.items():
+        match = _DATE_FILTER.fullmatch(name)
+        if match is None or match[1] not in fields:
+            continue
+        if not value.isdecimal():
+            raise invalid(name)
+        bounds.append(DateBound(match[1], match[2], int(value)))
+    return bounds
+
+
 def search(store: ContactStore, query: dict[str, str], wish: PageWish) -> tuple[list[Contact], int]:
     """Return the page of contacts that a query asks for, and how many there are in all."""
-    tests = _date_tests(query)
+    tests = [_date_test(bound) for bound in read_dates(query, ("created_on", "updated_on"))]
     text = query.get("search_value", "")
     if text:
         tests.append(lambda contact: _mentions(contact, text.lower()))
@@ -120,22 +159,8 @@ def _positive(query: dict[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _date_tests(query: dict[str, str]) -> list[Callable[[Contact], bool]]:
-    tests: list[Callable[[Contact], bool]] = []
-    for name, value in query.items():
-        match = _DATE_FILTER.fullmatch(name)
-        if match is None:
-            continue
-        if not value.isdecimal():
-            raise invalid(name)
-        tests.append(_date_test(match[1], _COMPARE[match[2]], int(value)))
-    return tests
-
-
-def _date_test(
-    field: str, compare: Callable[[Any, Any], bool], bound: int
-) -> Callable[[Contact], bool]:
-    return lambda contact: compare(contact[field], bound)
+def _date_test(bound: DateBound) -> Callable[[Contact], bool]:
+    return lambda contact: bound.holds(contact[bound.field])
 
 
 def _exact(store: ContactStore, query: dict[str, str], names: list[str]) -> list[Contact]:

@@ -30,6 +30,11 @@ class NamedRef(msgspec.Struct):
     name: str | None = None
     code: str | None = None
 
+    @property
+    def text(self) -> str | None:
+        """Return its name, or what stands for one."""
+        return self.name or self.code
+
 
 class ContactRef(msgspec.Struct):
     """A person by whichever of these is given; the first one counts."""

@@ -35,6 +35,19 @@ class SpendRequest:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WantedLine:
+    """One product of a purchase, by SKU; an unknown SKU or family is made."""
+
+    sku: str
+    name: str | None = None
+    family: str | None = None
+    quantity: Decimal = Decimal(1)
+    net: int | None = None
+    tax: int | None = None
+    total: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """A purchase that somebody wants to be kept; without ``contact_id`` it waits for a claim."""
 
@@ -46,8 +59,9 @@ class Submission:
     contact_id: str | None = None
     tap_code: str | None = None
     id: str | None = None
-    classification_id: str | None = None
-    lines: tuple[Line, ...] = ()
+    #: By name; an unknown one is made.
+    classification: str | None = None
+    lines: tuple[WantedLine, ...] = ()
     payment_medium_identifier: str = ""
     notes: str = ""
     spend: SpendRequest | None = None
@@ -83,7 +97,9 @@ class Trade:
             return first
         if wanted.amounts.total == 0 and self._switches.zero_total == "refused":
             raise invalid("total")
-        store = self._business.purchases
+        spend = self._spend_of(wanted)
+        store, catalogue = self._business.purchases, self._business.catalogue
+        name = wanted.classification
         purchase = Purchase(
             id=store.free_id(wanted.id if self._switches.purchase_id == "honoured" else None),
             serial=len(store),
@@ -93,15 +109,14 @@ class Trade:
             contact_id=wanted.contact_id,
             organisation_id=wanted.organisation_id,
             tap_code=wanted.tap_code,
-            classification_id=wanted.classification_id,
+            classification_id=catalogue.classifications.ensure(name) if name else None,
             currency=wanted.currency,
             amounts=wanted.amounts,
             rate=self._rate(wanted.currency),
-            lines=wanted.lines,
+            lines=tuple(self._line(each) for each in wanted.lines),
             payment_medium_identifier=wanted.payment_medium_identifier,
             notes=wanted.notes,
         )
-        spend = self._spend_of(wanted)
         store.add(purchase)
         self._pay(purchase, spend, wanted.spend)
         self._award(purchase)
@@ -178,6 +193,18 @@ class Trade:
                 ["reference_number", reference_number],
             )
         return same[0]
+
+    def _line(self, wanted: WantedLine) -> Line:
+        catalogue = self._business.catalogue
+        family_id = catalogue.families.ensure(wanted.family) if wanted.family else None
+        product = catalogue.ensure(
+            wanted.sku,
+            name=wanted.name,
+            family_id=family_id,
+            origin="purchase",
+            now=int(self._now),
+        )
+        return Line(product.id, wanted.quantity, wanted.net, wanted.tax, wanted.total)
 
     def _rate(self, currency: str) -> Decimal:
         if currency == self._business.currency:

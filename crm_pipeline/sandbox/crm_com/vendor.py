@@ -6,7 +6,7 @@ Here: state and the hands that move it. Not here: what CRM.COM's clients can cal
 import dataclasses
 import random
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -16,9 +16,11 @@ from crm_pipeline.sandbox.control.log import RequestLog
 from crm_pipeline.sandbox.crm_com.bodies import Changes, read_changes
 from crm_pipeline.sandbox.crm_com.business import Business
 from crm_pipeline.sandbox.crm_com.contacts import Contact, ContactStore, new_id, shown
+from crm_pipeline.sandbox.crm_com.failures import not_found
 from crm_pipeline.sandbox.crm_com.switches import CrmComSwitches
 from crm_pipeline.sandbox.people import PHONE_RANGES, Customer, People
 from crm_pipeline.sandbox.settings import SandboxOrganisation, SandboxSettings
+from crm_pipeline.sandbox.wire import Answer, Request
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ class Key:
     def may_write(self) -> bool:
         """Say whether the key may write."""
         return self.name != "read"
+
+
+#: Who answers a call of a client.
+Handler = Callable[[Request, Key], Answer]
 
 
 class CrmCom:
@@ -80,6 +86,17 @@ class CrmCom:
             if key in (found.organisation.slug, found.organisation.id):
                 return found
         raise KeyError(f"the sandbox has no CRM.COM key {key!r}")
+
+    def business(self, key: str) -> Business:
+        """Return the data behind a key. Take ``lock`` while clients may be calling."""
+        return self.key(key).business
+
+    def contact_of(self, key: Key, reference: str) -> Contact:
+        """Return a contact by id or code, for a client. Raises RefusedError."""
+        found = key.contacts.find(reference)
+        if found is None:
+            raise not_found(self.switches.not_found_status, "contact", reference)
+        return found
 
     def now_seconds(self) -> int:
         """Return the time in epoch seconds."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 from crm_pipeline.sandbox.crm_com.contacts import ContactStore, new_id, wallet_of
 
-Event = Literal["AWARD", "SPEND", "CANCELLATION", "RETURN", "ORDER", "MANUAL"]
+Event = Literal["AWARD", "SPEND", "CANCELLATION", "RETURN", "ORDER", "TOP_UP", "ADJUSTMENT"]
 
 
 @dataclasses.dataclass(slots=True)
