@@ -16,11 +16,13 @@ from crm_pipeline.cli import (
     orgs,
     plan,
     pull,
+    receiver,
     rejects,
     sandbox,
     status,
     sync,
     verify,
+    webhooks,
 )
 from crm_pipeline.cli.failures import handle_failures
 from crm_pipeline.cli.options import lines
@@ -80,6 +82,8 @@ app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(orgs.app, name="orgs")
 app.add_typer(rejects.app, name="rejects")
 app.add_typer(ledger.app, name="ledger")
+app.command("receiver", epilog=receiver.EXAMPLES)(receiver.receiver)
+app.add_typer(webhooks.app, name="webhooks")
 app.command("sandbox", epilog=sandbox.EXAMPLES)(sandbox.sandbox)
 
 
