@@ -106,7 +106,7 @@ class People:
         }
         if draws[1] % 100 != 0:
             # A hidden thousandth would sort unlike what is shown, so ties show none or zeros.
-            customer["updatedAt"] = iso(changed_ms, with_ms=self._shows_ms(rank, draws))
+            customer["updatedAt"] = iso(changed_ms, with_ms=self.shows_ms(rank, draws[2]))
         customer["firstName"] = first
         customer["lastName"] = last
         email = self._email(index, draws, first, last)
@@ -146,9 +146,10 @@ class People:
         return ((index * 0x9E3779B97F4A7C15) ^ int.from_bytes(self._key[8:15], "little")) >> 3
 
     @staticmethod
-    def _shows_ms(rank: int, draws: tuple[int, ...]) -> bool:
+    def shows_ms(rank: int, draw: int) -> bool:
+        """Say whether the time of a change is written with thousandths."""
         if Timeline.is_bulk(rank):
-            return draws[2] % 3 == 0
+            return draw % 3 == 0
         return rank * 37 % 1000 > 0 and rank % 2 == 0
 
     def _names(self, index: int, draws: tuple[int, ...]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from crm_pipeline.sandbox.control.admin import Admin, read_body
-from crm_pipeline.sandbox.loke.customers import Pick
+from crm_pipeline.sandbox.loke.rows import Pick
 from crm_pipeline.sandbox.loke.vendor import Loke
 from crm_pipeline.sandbox.wire import Answer, Request
 

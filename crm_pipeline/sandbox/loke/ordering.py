@@ -10,12 +10,16 @@ index, descending.
 
 import bisect
 from collections.abc import Callable, Iterator
+from typing import Literal
 
+from crm_pipeline.sandbox.timeline import BLOCK, Timeline, ranks_newest_first
+
+Sort = Literal["created", "updated"]
 Key = tuple[int, int]
 
 
 class Ordering:
-    """One sort order of one organisation's customers."""
+    """One sort order of one organisation's customers, payments or orders."""
 
     def __init__(
         self,
@@ -108,3 +112,33 @@ class Ordering:
             self._gone_sorted = sorted(self._gone)
             self._moved_sorted = sorted(self._moved.values())
             self._is_stale = False
+
+
+def by_creation(count: int) -> Ordering:
+    """Order ``count`` base rows by when they came to be."""
+    last = count - 1
+
+    def key(index: int) -> Key:
+        return -Timeline.joined_ms(index), -index
+
+    return Ordering(count, lambda at: last - at, lambda at: last - at, key)
+
+
+def by_change(timeline: Timeline, count: int) -> Ordering:
+    """Order ``count`` base rows by when they last changed."""
+    newest = ranks_newest_first(timeline, count)
+    place = {rank: position for position, rank in enumerate(newest)}
+    last = count // BLOCK * BLOCK - 1 + len(newest)
+
+    def index_at(position: int) -> int:
+        rank = newest[position] if position < len(newest) else last - position
+        return timeline.index_at_rank(rank)
+
+    def position_of(index: int) -> int:
+        rank = timeline.rank_of(index)
+        return place[rank] if rank in place else last - rank
+
+    def key(index: int) -> Key:
+        return -Timeline.changed_ms(timeline.rank_of(index)), -index
+
+    return Ordering(count, index_at, position_of, key)

@@ -13,8 +13,7 @@ import msgspec
 
 from crm_pipeline.sandbox.control.faults import FaultRule
 from crm_pipeline.sandbox.loke.admin import LokeAdmin
-from crm_pipeline.sandbox.loke.customers import Sort
-from crm_pipeline.sandbox.loke.ordering import Ordering
+from crm_pipeline.sandbox.loke.ordering import Ordering, Sort
 from crm_pipeline.sandbox.loke.pages import (
     Cursor,
     ForeignCursorError,

@@ -12,7 +12,8 @@ import msgspec
 
 from crm_pipeline.sandbox.control.faults import FaultBox, FaultRule
 from crm_pipeline.sandbox.control.log import RequestLog
-from crm_pipeline.sandbox.loke.customers import CustomerStore, Pick
+from crm_pipeline.sandbox.loke.customers import CustomerStore
+from crm_pipeline.sandbox.loke.rows import Pick
 from crm_pipeline.sandbox.loke.tokens import TokenDesk
 from crm_pipeline.sandbox.people import Customer, People
 from crm_pipeline.sandbox.settings import SandboxOrganisation, SandboxSettings
@@ -126,7 +127,8 @@ class Loke:
             store = self.tenant(organisation).store
             chosen = list(ids) if ids is not None else store.pick(count, pick, seed)
             at = (updated_at or self.clock()) if bump else None
-            return store.mutate(chosen, at=at, fields=fields, seed=seed)
+            changed = store.mutate(chosen, at=at, fields=fields, seed=seed)
+            return [before["id"] for before, _ in changed]
 
     def add(self, organisation: str, customers: Iterable[dict[str, Any]]) -> list[str]:
         """Add customers; what is left out is invented. Returns their ids."""
