@@ -131,6 +131,7 @@ class Sandbox:
         if thread.is_alive() and loop is not None and ended is not None:
             loop.call_soon_threadsafe(ended.set)
         thread.join()
+        self.sopost.hooks.stop()
         self._thread = self._loop = self._ended = None
 
     def urls(self) -> dict[str, str]:
