@@ -49,6 +49,11 @@ _PLAIN_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.0+)?Z", re.ASCII
 _GENDERS = {"MALE": "MALE", "M": "MALE", "FEMALE": "FEMALE", "F": "FEMALE"}
 
 
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
+#: Beyond this an amount fits no column of whole numbers, whatever its currency.
+_MOST_DIGITS = 14
+
+
 class InvalidValueError(ValueError):
     """A value cannot be brought into its normal form. ``code`` is stable, holds no value."""
 
@@ -265,3 +270,24 @@ def money(value: object, exponent: int) -> str | None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidValueError("amount_invalid")
     return format(Decimal(value).scaleb(-exponent), "f")
+
+
+def smallest_units(text: str, exponent: int) -> int:
+    """Return a decimal text as a whole number of smallest units: the reverse of ``money``.
+
+    Exact or not at all. Raises InvalidValueError ``amount_invalid``.
+
+    >>> smallest_units("14.99", 2), smallest_units("15.000", 2), smallest_units("1.5e3", 0)
+    (1499, 1500, 1500)
+    >>> smallest_units("14.995", 2)
+    Traceback (most recent call last):
+    ...
+    crm_pipeline.core.normalise.InvalidValueError: amount_invalid
+    """
+    amount = Decimal(text) if _DECIMAL.fullmatch(text) else None
+    if amount is None or amount.adjusted() > _MOST_DIGITS:
+        raise InvalidValueError("amount_invalid")
+    units = int(amount.scaleb(exponent))
+    if Decimal(units).scaleb(-exponent) != amount:
+        raise InvalidValueError("amount_invalid")
+    return units
