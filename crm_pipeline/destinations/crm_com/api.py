@@ -15,10 +15,16 @@ from crm_pipeline.destinations.crm_com.checking import Doctor
 from crm_pipeline.destinations.crm_com.contacts.fields import CONTACT
 from crm_pipeline.destinations.crm_com.contacts.kind import Contacts
 from crm_pipeline.destinations.crm_com.listing import each_once
+from crm_pipeline.destinations.crm_com.memberships.fields import MEMBERSHIP
+from crm_pipeline.destinations.crm_com.memberships.tags import Tags
+from crm_pipeline.destinations.crm_com.memberships.writing import Memberships
+from crm_pipeline.destinations.crm_com.products.fields import PRODUCT
+from crm_pipeline.destinations.crm_com.products.writing import Products
 from crm_pipeline.destinations.crm_com.purchases.fields import PURCHASE, REFUND
 from crm_pipeline.destinations.crm_com.purchases.finding import Finder
 from crm_pipeline.destinations.crm_com.purchases.refunding import Refunds
 from crm_pipeline.destinations.crm_com.purchases.writing import Purchases
+from crm_pipeline.destinations.crm_com.values import listed
 from crm_pipeline.http import ApiClient, ApiKey, Seams
 
 
@@ -63,9 +69,12 @@ class CrmComApi:
         def settle() -> None:
             seams.sleep(waits.settle_seconds)
 
-        self._doctor = Doctor(calls, connection.api_key, options)
+        tags = Tags(calls)
+        self._doctor = Doctor(calls, tags, connection.api_key, options)
         self._kinds: Mapping[str, Kind] = {
+            PRODUCT: Products(calls, waits=waits, seams=seams),
             CONTACT: Contacts(calls, conflict=connection.conflict, key_prefix=key_prefix),
+            MEMBERSHIP: Memberships(calls, tags, ours=listed(options.get("tags"))),
             PURCHASE: Purchases(calls, finder, key_prefix=key_prefix, settle=settle),
             REFUND: Refunds(calls, finder, settle=settle),
         }

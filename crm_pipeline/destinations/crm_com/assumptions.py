@@ -93,3 +93,44 @@ DUPLICATE_NAMES = ("ALREADYEXIST", "DUPLICATE", "ALREADYUSED", "ALREADYINUSE", "
 
 #: Words of an error's message that say the same.
 DUPLICATE_WORDS = ("already exists", "already used", "already in use", "duplicate", "not unique")
+
+# -- tags ------------------------------------------------------------------------------------------
+
+#: Path of the list of tags. They are made by a person; no call that makes one was found.
+TAGS_PATH = "tags"
+
+#: Whose tags they are, in that list.
+TAGS_ENTITY = "CONTACTS"
+
+#: Error names that say "no such tag", besides "not found" and the member's name.
+TAG_MEMBERS = ("tag", "tags")
+
+# -- products --------------------------------------------------------------------------------------
+
+#: Path that takes many products at once.
+SYNCHRONISE_PATH = "synchronise_products"
+
+#: Products in one call. The older generation's limit.
+PRODUCTS_PER_CALL = 1_000
+
+#: Members that may hold the process's id in the answer.
+PROCESS_ID_MEMBERS = ("id", "process_id")
+
+#: Whether a process can be asked how far it is. If not, products are read back instead; the same
+#: happens when the path answers "not found".
+HAS_PROCESS_STATUS = True
+
+#: Path of a process, before its id.
+PROCESSES_PATH = "processes"
+
+#: States of a process that is over; every other state means "not yet".
+PROCESS_DONE = frozenset({"COMPLETED", "COMPLETED_WITH_ERRORS", "FINISHED", "DONE"})
+PROCESS_FAILED = frozenset({"FAILED", "CANCELLED", "ERROR"})
+
+#: Path of the list of products, and its filter: SKUs, separated like this.
+PRODUCTS_PATH = "products"
+SKUS_FILTER = "product_skus"
+SKU_SEPARATOR = ","
+
+#: SKUs in one look-up, so that the address stays short.
+SKUS_PER_LOOK = 50

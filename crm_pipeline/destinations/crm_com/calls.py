@@ -3,19 +3,28 @@
 Here: paths, queries, which call may be repeated. Not here: what to do with the answer.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from crm_pipeline.destinations.crm_com.assumptions import (
     CONTACTS_PATH,
+    MOST_SEARCH_PAGES,
     PAGE_SIZE,
+    PROCESSES_PATH,
+    PRODUCTS_PATH,
     PURCHASES_PATH,
     REFERENCE_FILTER,
     RETURNS_PATH,
+    SKU_SEPARATOR,
+    SKUS_FILTER,
+    SYNCHRONISE_PATH,
+    TAGS_PATH,
 )
 from crm_pipeline.destinations.crm_com.contacts.bodies import Body
 from crm_pipeline.destinations.crm_com.problems import read_problem
+from crm_pipeline.destinations.crm_com.values import as_object, as_text
 from crm_pipeline.errors import SourceUnstableError
 from crm_pipeline.http import Answer, ApiClient
 from crm_pipeline.http.origin import path_of
@@ -65,6 +74,32 @@ class Calls:
         content, _ = self._page(CONTACTS_PATH, {**filters, "size": "10", "page": "1"})
         return content
 
+    # -- tags ------------------------------------------------------------------------------------
+
+    def contact_tags(self, reference: str, tally: Tally) -> Sequence[str] | None:
+        """GET the ids of a contact's tags; None only when CRM.COM says there is no contact."""
+        path, held = path_of(CONTACTS_PATH, reference, TAGS_PATH), dict[str, None]()
+        for page in itertools.count(1):
+            tally.calls += 1
+            query = {"size": str(PAGE_SIZE), "page": str(page)}
+            answer = self._client.send("GET", path, query=query, is_repeatable=True)
+            if not answer.is_success:
+                if read_problem(answer).is_not_found:
+                    return None
+                raise answer.malformed("refuses a documented call")
+            content, has_more = _rows(answer)
+            tags = [as_text(as_object(each).get("id")) for each in content]
+            is_new = any(tag and tag not in held for tag in tags)
+            held |= dict.fromkeys(tag for tag in tags if tag)
+            if not is_new or not (has_more or (has_more is None and len(tags) >= PAGE_SIZE)):
+                break
+        return list(held)
+
+    def set_contact_tags(self, reference: str, tags: Sequence[str], tally: Tally) -> Answer:
+        """PUT all tags of a contact, ours and others'."""
+        path = path_of(CONTACTS_PATH, reference, TAGS_PATH)
+        return self._write("PUT", path, {"tags": list(tags)}, tally)
+
     # -- purchases -------------------------------------------------------------------------------
 
     def submit(self, body: Body, tally: Tally) -> Answer:
@@ -87,6 +122,32 @@ class Calls:
         """GET the purchases that a reference number finds, newest first, page by page."""
         query = {REFERENCE_FILTER: reference_number, **_NEWEST_FIRST}
         return self.pages(PURCHASES_PATH, query, tally)
+
+    # -- products --------------------------------------------------------------------------------
+
+    def synchronise(self, products: Sequence[Body], tally: Tally) -> Answer:
+        """POST many products. What they become is found out by the process that it starts."""
+        return self._write("POST", path_of(SYNCHRONISE_PATH), {"products": products}, tally)
+
+    def process(self, process_id: str, tally: Tally) -> Mapping[str, Any] | None:
+        """GET how far a process is; None when CRM.COM does not tell."""
+        tally.calls += 1
+        path = path_of(PROCESSES_PATH, process_id)
+        answer = self._client.send("GET", path, is_repeatable=True)
+        if not answer.is_success:
+            if read_problem(answer).is_not_found or answer.status == 405:
+                return None
+            raise answer.malformed("refuses an assumed call")
+        return as_object(answer.json())
+
+    def products_with(self, skus: Sequence[str], tally: Tally) -> Iterator[Sequence[Any]]:
+        """GET the products of some SKUs, page by page; others may be among them.
+
+        A list that is not filtered is not read to its end: a product that is taken for missing is
+        sent again, which changes nothing.
+        """
+        pages = self.pages(PRODUCTS_PATH, {SKUS_FILTER: SKU_SEPARATOR.join(skus)}, tally)
+        return itertools.islice(pages, MOST_SEARCH_PAGES)
 
     # -- lists -----------------------------------------------------------------------------------
 
@@ -138,14 +199,19 @@ class Calls:
         answer = self._client.send("GET", path_of(path), query=query, is_repeatable=True)
         if not answer.is_success:
             raise answer.malformed("refuses a documented call")
-        body = answer.json()
-        if isinstance(body, list):  # a few lists have no envelope, and then no pages either
-            return body, False
-        content = body.get("content") if isinstance(body, dict) else ()
-        if content is None:
-            return (), False
-        if not isinstance(content, list):
-            raise answer.malformed("holds no list")
-        paging = body.get("paging")
-        has_more = paging.get("has_more") if isinstance(paging, dict) else None
-        return content, has_more if isinstance(has_more, bool) else None
+        return _rows(answer)
+
+
+def _rows(answer: Answer) -> tuple[Sequence[Any], bool | None]:
+    """Return a list's rows, and whether there are more (None: it does not say)."""
+    body = answer.json()
+    if isinstance(body, list):  # a few lists have no envelope, and then no pages either
+        return body, False
+    content = body.get("content") if isinstance(body, dict) else ()
+    if content is None:
+        return (), False
+    if not isinstance(content, list):
+        raise answer.malformed("holds no list")
+    paging = body.get("paging")
+    has_more = paging.get("has_more") if isinstance(paging, dict) else None
+    return content, has_more if isinstance(has_more, bool) else None

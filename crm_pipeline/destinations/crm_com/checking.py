@@ -9,6 +9,7 @@ from crm_pipeline.core.records import Finding
 from crm_pipeline.destinations.crm_com.assumptions import KEY_MODES, PURCHASES_PATH
 from crm_pipeline.destinations.crm_com.calls import Calls, Tally
 from crm_pipeline.destinations.crm_com.contacts.fields import FIELDS, custom_key
+from crm_pipeline.destinations.crm_com.memberships.tags import Tags
 from crm_pipeline.destinations.crm_com.values import as_object, as_text, listed
 from crm_pipeline.errors import CrmPipelineError
 
@@ -23,9 +24,14 @@ class Doctor:
     """
 
     def __init__(
-        self, calls: Calls, api_key: Callable[[], str], options: Mapping[str, str]
+        self,
+        calls: Calls,
+        tags: Tags,
+        api_key: Callable[[], str],
+        options: Mapping[str, str],
     ) -> None:
         self._calls = calls
+        self._tags = tags
         self._api_key = api_key
         self._options = options
 
@@ -43,6 +49,8 @@ class Doctor:
             ]
         except CrmPipelineError as error:
             return [_failed("key", error)]
+        if self._options.get("tags"):
+            findings += self._findings("tags", self._tags_exist)
         if "purchases" in listed(self._options.get("sends")):
             findings += self._findings("purchases", self._purchases)
         return findings
@@ -54,15 +62,29 @@ class Doctor:
         except CrmPipelineError as error:
             return [_failed(check, error)]
 
+    def _tags_exist(self) -> Sequence[Finding]:
+        wanted = listed(self._options.get("tags"))
+        missing = self._tags.unknown(wanted, Tally())
+        if not missing:
+            message = f"All {len(wanted)} tags of contacts exist."
+            return [Finding(check="tags", is_ok=True, message=message)]
+        return [
+            Finding(
+                check=f"tag {tag}",
+                is_ok=False,
+                message=f"CRM.COM has no tag `{tag}` for contacts; memberships that need it are"
+                " set aside.",
+                remedy="Add the tag for contacts in CRM.COM's settings, or correct its name in the"
+                " organisation's file.",
+            )
+            for tag in missing
+        ]
+
     def _purchases(self) -> Sequence[Finding]:
         """Purchases must be readable, and searchable: or no lost answer is ever cleared up."""
         page = next(self._calls.purchases_with(_UNUSED_REFERENCE, Tally()), ())
         is_filtered = not page
-        found = Finding(
-            check="purchases",
-            is_ok=True,
-            message="Purchases can be read.",
-        )
+        found = Finding(check="purchases", is_ok=True, message="Purchases can be read.")
         if is_filtered:
             return [found]
         return [

@@ -86,9 +86,9 @@ class Problem:
     @property
     def named_detail(self) -> str:
         """Say what was refused, by CRM.COM's own name of the error."""
-        name = self.name if _NAME.fullmatch(self.name) else "no name"
         about = ", ".join(sorted(_ENTITIES.intersection(self.parameters)))
-        return f"CRM.COM refused it: {name}{f' ({about})' if about else ''}, status {self.status}."
+        name = f"{shown_name(self.name)} ({about})" if about else shown_name(self.name)
+        return f"CRM.COM refused it: {name}, status {self.status}."
 
     @property
     def detail(self) -> str:
@@ -106,6 +106,16 @@ class Problem:
         if str(fields.get("email")).casefold() in said:
             return "email"
         return "phone" if str(fields.get("phone_number")).casefold() in said else None
+
+
+def shown_name(name: str) -> str:
+    """Return an error's name as it may be shown: its last segment, if that is a name at all.
+
+    >>> shown_name("CRM.EXCEPTIONS.INVALIDVALUEEXCEPTION"), shown_name("Mina Okafor")
+    ('INVALIDVALUEEXCEPTION', 'no name')
+    """
+    last = name.rpartition(".")[2].upper()
+    return last if _NAME.fullmatch(last) else "no name"
 
 
 def read_problem(answer: Answer) -> Problem:
