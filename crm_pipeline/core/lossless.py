@@ -170,7 +170,7 @@ def take_all(
     """Part every record of a JSON list. Raises UnreadableError when a page cannot be trusted."""
     takens: list[Taken] = []
     rejects: list[Reject] = []
-    for value, text in _records_of(body):
+    for value, text in records_of(body):
         detail = _unusable(value)
         if detail:
             rejects.append(
@@ -252,15 +252,30 @@ def load_strictly(body: bytes) -> Any:
     Raises UnreadableError.
     """
     try:
-        return json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_refuse_constant,
-        )
+        return _STRICTLY.decode(body.decode("utf-8"))
     except UnreadableError:
         raise
     except (ValueError, RecursionError):
         raise UnreadableError("is not JSON") from None
+
+
+def records_of(body: bytes) -> Iterator[tuple[Any, bytes]]:
+    """Give each record of a JSON list, decoded strictly, with its own text.
+
+    Half a surrogate pair, which is legal JSON but no Unicode, has no text that the fast decoder
+    takes; such a page is spelled again from its values. Raises UnreadableError.
+    """
+    try:
+        texts = _RECORDS.decode(body)
+    except NOT_JSON:
+        values = load_strictly(body)
+        if not isinstance(values, list):
+            raise UnreadableError("is not a JSON list") from None
+        for value in values:
+            yield value, _spell(value)
+        return
+    for text in map(bytes, texts):
+        yield load_strictly(text), text
 
 
 def members_of(text: bytes, value: Mapping[str, Any]) -> dict[str, bytes]:
@@ -280,22 +295,6 @@ def join_members(members: Mapping[str, bytes]) -> bytes:
 def is_usable_id(value: object) -> bool:
     """Whether a value can be a record's id: some text, not too long, that can be stored."""
     return isinstance(value, str) and 0 < len(value) <= LONGEST_ID and _is_unicode(value)
-
-
-def _records_of(body: bytes) -> Iterator[tuple[Any, bytes]]:
-    """Give each record of a list with its own text.
-
-    Half a surrogate pair, which is legal JSON but no Unicode, has no text that the fast decoder
-    takes; such a page is spelled again from its values.
-    """
-    values = load_strictly(body)
-    if not isinstance(values, list):
-        raise UnreadableError("is not a JSON list")
-    try:
-        texts = [bytes(raw) for raw in _RECORDS.decode(body)]
-    except NOT_JSON:
-        texts = [_spell(value) for value in values]
-    return zip(values, texts, strict=True)
 
 
 def _spell(value: Any) -> bytes:
@@ -321,6 +320,9 @@ def _unusable(value: Any) -> str:
     if not isinstance(value, dict):
         return "The record is not an object."
     return "" if is_usable_id(value.get("id")) else "The record has no usable id."
+
+
+_STRICTLY = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
 
 
 def _fits(value: Any, kind: Kind) -> bool:
