@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from crm_pipeline.sync.resolve import ResolveRules
     from crm_pipeline.sync.resolve.memberships import MembershipRules
     from crm_pipeline.sync.resolve.products import ProductRules
-    from crm_pipeline.sync.resolve.samples import SampleRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,4 +64,3 @@ class OrganisationBinding:
     purchases: "PurchaseRules | None" = None
     memberships: "MembershipRules | None" = None
     products: "ProductRules | None" = None
-    samples: "SampleRules | None" = None

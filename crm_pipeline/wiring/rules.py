@@ -5,12 +5,13 @@ from decimal import Decimal
 from crm_pipeline.core.mapping import DEFAULT_LOKE_CUSTOMER, FieldMapping, MappingContext, override
 from crm_pipeline.core.pulling import PullRules
 from crm_pipeline.core.purchases import Place, PurchaseRules
+from crm_pipeline.core.samples import ConsentRule
 from crm_pipeline.settings.organisation import (
     LocationSettings,
     OrganisationSettings,
     SourceSettings,
 )
-from crm_pipeline.sync.resolve import MembershipRules, ProductRules, ResolveRules
+from crm_pipeline.sync.resolve import MembershipRules, ProductRules, ResolveRules, SampleRules
 
 #: The source whose people, payments and lists an organisation has.
 LOYALTY = "loke"
@@ -44,6 +45,28 @@ def resolve_rules(organisation: OrganisationSettings) -> ResolveRules:
         key_prefix=key_prefix(organisation),
         mapping=override(DEFAULT_LOKE_CUSTOMER, changes),
         context=MappingContext(currency=organisation.currency),
+        samples=sample_rules(organisation),
+    )
+
+
+def sample_rules(organisation: OrganisationSettings) -> SampleRules | None:
+    """Return how sample orders become parts of contacts; None when there are none."""
+    if not _reads(organisation, SAMPLES, "orders"):
+        return None
+    chosen = organisation.samples
+    return SampleRules(
+        is_matching=chosen.match == "email",
+        consents=tuple(
+            ConsentRule(
+                consent_id=each.consent_id,
+                data_handler=each.data_handler,
+                channels=each.channels,
+            )
+            for each in chosen.consents
+        ),
+        questions=chosen.questions,
+        approved_states=chosen.approved_states,
+        key_prefix=organisation.sources[SAMPLES].key_prefix,
     )
 
 

@@ -128,6 +128,26 @@ class Links:
                 found |= {row.source_id: row.key for row in connection.execute(query)}
         return found
 
+    def people(
+        self, organisation: str, source: str, keys: Collection[str]
+    ) -> Mapping[str, list[str]]:
+        """Return the ids of a source's people by the contact that they are, sorted."""
+        found: dict[str, list[str]] = {}
+        with self._database.read() as connection:
+            for some in _chunks(keys):
+                query = (
+                    sa.select(links.c.key, links.c.source_id)
+                    .where(
+                        links.c.organisation == organisation,
+                        links.c.source == source,
+                        links.c.key.in_(some),
+                    )
+                    .order_by(links.c.source_id)
+                )
+                for row in connection.execute(query):
+                    found.setdefault(row.key, []).append(row.source_id)
+        return found
+
     def by_email(
         self, organisation: str, source: str, digests: Collection[str]
     ) -> Mapping[str, frozenset[str]]:

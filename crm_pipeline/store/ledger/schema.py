@@ -251,6 +251,7 @@ links = sa.Table(
     sa.Column("linked_at", _TIME, nullable=False),
     sa.Column("email_digest", sa.Text),
     sa.Index("links_email", "organisation", "email_digest"),
+    sa.Index("links_key", "organisation", "key"),
     sqlite_with_rowid=False,
 )
 budgets = sa.Table(

@@ -12,6 +12,7 @@ from crm_pipeline.sync.resolve.contacts import DESIRED_TABLE, ResolveRules, reso
 from crm_pipeline.sync.resolve.memberships import MembershipRules, resolve_memberships
 from crm_pipeline.sync.resolve.products import ProductRules, resolve_products
 from crm_pipeline.sync.resolve.purchases import resolve_purchases
+from crm_pipeline.sync.resolve.samples import SampleRules
 from crm_pipeline.sync.resolve.tables import DESIRED_SCHEMA, ResolveReport
 from crm_pipeline.sync.workspace import Workspace
 
@@ -23,6 +24,7 @@ __all__ = [
     "ResolveReport",
     "ResolveRules",
     "Resolver",
+    "SampleRules",
     "resolve_contacts",
     "resolve_memberships",
     "resolve_products",

@@ -32,6 +32,8 @@ from crm_pipeline.core.times import parse_times
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.land.missing import attach_away
 from crm_pipeline.sync.land.report import landed_table
+from crm_pipeline.sync.resolve.joining import Joining
+from crm_pipeline.sync.resolve.samples import Facet, SampleRules
 from crm_pipeline.sync.resolve.tables import (
     DESIRED_SCHEMA,
     ResolveReport,
@@ -61,7 +63,8 @@ Row = Mapping[str, Any]
 class ResolveRules:
     """How one organisation's people become contacts. ``key_prefix`` begins their keys.
 
-    Who was missing from this many complete sweeps in a row is no longer a contact.
+    Who was missing from this many complete sweeps in a row is no longer a contact. With
+    ``samples``, sample orders are parts of contacts, and make contacts of their own.
     """
 
     source: str = "loke"
@@ -70,6 +73,7 @@ class ResolveRules:
     mapping: ContactMapping = DEFAULT_LOKE_CUSTOMER
     context: MappingContext = MappingContext()  # noqa: RUF009  frozen
     missing_after_sweeps: int = 3
+    samples: SampleRules | None = None
 
 
 def resolve_contacts(
@@ -100,20 +104,38 @@ class _Resolver:
         self._refused: dict[str, ChannelConsent] = {}
         self._once_refused: set[str] = set()
         self._has_log = False
+        self._position = ws.ledger.stages.position(organisation, STAGE)
+        self._joining: Joining | None = None
 
     def resolve(self, *, is_full: bool) -> ResolveReport:
         """Work out what there is to do, and do it."""
         ws, organisation = self._ws, self._organisation
-        position = ws.ledger.stages.position(organisation, STAGE)
         newest = ws.lake.newest_batch(organisation, self._landed)
-        if not newest:
+        self._joining = self._join(is_full=is_full)
+        has_news = self._joining is not None and self._joining.has_news
+        if not (newest or has_news):
             return self._report(0, is_full=is_full)
         is_full = is_full or not self._is_same_mapping()
-        if newest <= position and not is_full:
+        if newest <= self._position and not (is_full or has_news):
             return self._report(0, is_full=False)
-        batch = self._write(position, is_full=is_full)
+        batch = self._write(is_full=is_full, has_customers=newest > 0)
         ws.ledger.stages.advance(organisation, STAGE, newest)
+        if self._joining is not None:
+            self._joining.end()
         return self._report(batch, is_full=is_full)
+
+    def _join(self, *, is_full: bool) -> Joining | None:
+        if self._rules.samples is None:
+            return None
+        return Joining(
+            self._ws,
+            self._organisation,
+            self._rules.samples,
+            source=self._rules.source,
+            key_prefix=self._rules.key_prefix,
+            desired_table=DESIRED_TABLE,
+            is_full=is_full,
+        )
 
     def _is_same_mapping(self) -> bool:
         """Whether the contacts that there are were made by this mapping."""
@@ -125,7 +147,7 @@ class _Resolver:
             found = session.value("SELECT any_value(mapping_version) FROM written")
         return bool(found == self._version)
 
-    def _write(self, position: int, *, is_full: bool) -> int:
+    def _write(self, *, is_full: bool, has_customers: bool) -> int:
         ws = self._ws
         batch = ws.ledger.watermarks.next_batch(self._organisation)
         self._has_log = ws.ledger.consents.count(self._organisation) > 0
@@ -135,10 +157,12 @@ class _Resolver:
             if stored.reject.stage == "resolve" and stored.party == self._rules.source
         }
         with ws.lake.session() as session:
-            since = None if is_full else position
-            session.attach_current("fresh", self._organisation, self._landed, "id", since)
-            self._leave_out_missing(session)
-            rows = pa.RecordBatchReader.from_batches(DESIRED_SCHEMA, self._contacts(session, batch))
+            if has_customers:
+                since = None if is_full else self._position
+                session.attach_current("fresh", self._organisation, self._landed, "id", since)
+                self._leave_out_missing(session)
+            contacts = self._contacts(session, batch, is_full=is_full, has_customers=has_customers)
+            rows = pa.RecordBatchReader.from_batches(DESIRED_SCHEMA, contacts)
             write = ws.lake.replace if is_full else ws.lake.append
             write(self._organisation, DESIRED_TABLE, rows)
         return batch
@@ -156,27 +180,46 @@ class _Resolver:
         )
         session.execute(_PRESENT.format(sweeps=int(rules.missing_after_sweeps)))
 
-    def _contacts(self, session: LakeSession, batch: int) -> Iterator[pa.RecordBatch]:
+    def _contacts(
+        self, session: LakeSession, batch: int, *, is_full: bool, has_customers: bool
+    ) -> Iterator[pa.RecordBatch]:
         """Give the contacts in batches of bounded size."""
-        names = ("id", "version_at", "landed_at", "updated_at", *sources_of(self._rules.mapping))
-        columns = ", ".join(f'"{name}"' for name in dict.fromkeys(names))
-        for landed in session.sql(f"SELECT {columns} FROM present"):  # noqa: S608
-            yield self._to_batch(self._map(landed), batch)
-            progress = Progress(stage="resolve", done=self._rows, total=None, unit="contacts")
-            self._ws.report_progress(progress)
+        if has_customers:
+            for landed in self._customers(session, is_full=is_full):
+                yield self._to_batch(self._map(session, landed), batch)
+                progress = Progress(stage="resolve", done=self._rows, total=None, unit="contacts")
+                self._ws.report_progress(progress)
+        if self._joining is not None:
+            for some in self._joining.own_contacts(is_full=is_full):
+                yield self._to_batch([_sample_contact(key, fields) for key, fields in some], batch)
         if self._refused:
             yield self._to_batch(self._carried(session), batch)
+
+    def _customers(self, session: LakeSession, *, is_full: bool) -> Iterator[pa.RecordBatch]:
+        """Give the landed customers to map: the fresh ones, and those with another facet."""
+        names = ("id", "version_at", "landed_at", "updated_at", *sources_of(self._rules.mapping))
+        if self._joining is not None:
+            names = (*names, "email")
+        columns = ", ".join(f'"{name}"' for name in dict.fromkeys(names))
+        yield from session.sql(f"SELECT {columns} FROM present")  # noqa: S608
+        if self._joining is not None and not is_full:
+            yield from self._joining.touched_customers(session, self._landed, columns)
 
     def _to_batch(self, contacts: list[dict[str, Any]], batch: int) -> pa.RecordBatch:
         self._rows += len(contacts)
         return to_desired(contacts, self._version, batch)
 
-    def _map(self, landed: pa.RecordBatch) -> list[dict[str, Any]]:
+    def _keys_of(self, session: LakeSession, rows: Sequence[Row]) -> list[str]:
+        if self._joining is None:
+            return [f"{self._rules.key_prefix}:{row['id']}" for row in rows]
+        return self._joining.keys_of(session, self._landed, self._position, rows)
+
+    def _map(self, session: LakeSession, landed: pa.RecordBatch) -> list[dict[str, Any]]:
         rows = landed.to_pylist()
-        prefix = self._rules.key_prefix
-        keys = [f"{prefix}:{row['id']}" for row in rows]
+        keys = self._keys_of(session, rows)
+        facets = self._joining.facets(keys) if self._joining is not None else {}
         times = parse_times(landed.column("updated_at")).values.to_pylist()
-        consents = self._consent(keys, rows, times)
+        consents = self._consent(keys, rows, times, facets)
         contacts: list[dict[str, Any]] = []
         rejects: list[Reject] = []
         for key, row, consent in zip(keys, rows, consents, strict=True):
@@ -186,7 +229,9 @@ class _Resolver:
                 self._refused[key] = consent
                 rejects.append(self._reject(key, row, mapped.rejected))
             else:
-                contacts.append(_contact(key, row, mapped.fields, mapped.issues))
+                facet = facets.get(key)
+                fields = {**mapped.fields, **facet.fields} if facet else mapped.fields
+                contacts.append(_contact(key, row, fields, mapped.issues))
         self._settle(keys, rejects)
         return contacts
 
@@ -209,7 +254,11 @@ class _Resolver:
             ledger.rejects.clear(self._organisation, party, "resolve", fine)
 
     def _consent(
-        self, keys: Sequence[str], rows: Sequence[Row], times: Sequence[dt.datetime | None]
+        self,
+        keys: Sequence[str],
+        rows: Sequence[Row],
+        times: Sequence[dt.datetime | None],
+        facets: Mapping[str, Facet],
     ) -> list[ChannelConsent]:
         """Record what was newly said, and decide each channel from all that was ever said."""
         log = self._ws.ledger.consents
@@ -224,7 +273,8 @@ class _Resolver:
                 heard = self._heard(key, row, time, answer, said)
                 new += heard
                 said += heard
-            decided.append(_decided(row[column], said))
+            facet = facets.get(key)
+            decided.append(_decided(row[column], facet.granted if facet else (), said))
         if new:
             log.append(self._organisation, new)
         self._consents += len(new)
@@ -287,12 +337,23 @@ class _Resolver:
 
 
 def _version_of(rules: ResolveRules) -> str:
-    return f"{rules.mapping.version}-{rules.context.currency}-{rules.key_prefix}"
+    samples = f"-{rules.samples.version}" if rules.samples else ""
+    return f"{rules.mapping.version}-{rules.context.currency}-{rules.key_prefix}{samples}"
 
 
-def _decided(current: object, said: Sequence[ConsentRecord]) -> ChannelConsent:
+def _sample_contact(key: str, fields: Fields) -> dict[str, Any]:
+    return _contact(key, {"id": key.partition(":")[2], "version_at": None}, fields, ())
+
+
+def _decided(
+    current: object, granted: Sequence[str], said: Sequence[ConsentRecord]
+) -> ChannelConsent:
+    """Decide each channel: somebody must say yes at this moment, and nobody no since."""
     email, sms = (
-        is_open(current, (each for each in said if each.channel == channel))
+        is_open(
+            True if channel in granted else current,
+            (each for each in said if each.channel == channel),
+        )
         for channel in _CHANNELS
     )
     return ChannelConsent(email=email, sms=sms)

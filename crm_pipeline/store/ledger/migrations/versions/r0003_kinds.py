@@ -59,4 +59,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organisation", "source", "source_id"),
         sqlite_with_rowid=False,
     )
+    op.create_index("links_key", "links", ["organisation", "key"], unique=False)
     op.create_index("links_email", "links", ["organisation", "email_digest"], unique=False)
