@@ -58,12 +58,6 @@ class PurchaseRules:
     is_unknown_refund_whole: bool = False
     participant: Literal["", "email", "phoneNumber", "id"] = ""
 
-    @property
-    def version(self) -> str:
-        """Return a short name of the rules: another one after every change to them."""
-        text = msgspec.json.encode(self, order="sorted")
-        return uuid.uuid5(uuid.NAMESPACE_URL, text.decode()).hex[:12]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappedPayment:

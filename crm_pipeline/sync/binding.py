@@ -12,10 +12,12 @@ from crm_pipeline.core.ports import DestinationApi, DestinationSpec, SourceApi, 
 from crm_pipeline.core.pulling import PullRules
 
 if TYPE_CHECKING:
-    from crm_pipeline.core.purchases import PurchaseRules
-    from crm_pipeline.sync.resolve import ResolveRules
-    from crm_pipeline.sync.resolve.memberships import MembershipRules
-    from crm_pipeline.sync.resolve.products import ProductRules
+    from crm_pipeline.sync.resolve import (
+        MembershipRules,
+        ProductRules,
+        PurchasingRules,
+        ResolveRules,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,6 @@ class OrganisationBinding:
     sources: Mapping[str, SourceBinding]
     destinations: Mapping[str, DestinationBinding]
     resolve: "ResolveRules"
-    purchases: "PurchaseRules | None" = None
+    purchases: "PurchasingRules | None" = None
     memberships: "MembershipRules | None" = None
     products: "ProductRules | None" = None

@@ -40,7 +40,7 @@ from crm_pipeline.wiring.rules import (
     membership_rules,
     product_rules,
     pull_rules,
-    purchase_rules,
+    purchasing_rules,
     resolve_rules,
 )
 
@@ -92,7 +92,7 @@ class Binder:
                 for name, each in organisation.destinations.items()
             },
             resolve=resolve_rules(organisation),
-            purchases=purchase_rules(organisation),
+            purchases=purchasing_rules(organisation),
             memberships=membership_rules(organisation),
             products=product_rules(organisation),
         )

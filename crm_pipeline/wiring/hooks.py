@@ -7,7 +7,6 @@ lake or of the vendors' clients is loaded: the receiver runs on this alone.
 
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,12 +54,10 @@ class HookDirectory:
     away: those of before go on.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._clock = clock
         self._lock = threading.Lock()
         self._files: list[_FileState] | None = None
-        self._looked_at = float("-inf")
         self._hooks: Mapping[tuple[str, str], Hook] = {}
         self._homes: Mapping[str, Path] = {}
         self._is_whole = False
@@ -78,22 +75,15 @@ class HookDirectory:
         """Return every hook."""
         return tuple(self._hooks.values())
 
-    def refresh(self, max_age_seconds: float = 0.0) -> bool:
-        """Read the files again if one changed; return whether they were looked at.
-
-        They are not when that was done less than ``max_age_seconds`` ago.
-        """
+    def refresh(self) -> None:
+        """Look at the files; read them again when one changed."""
         with self._lock:
-            if self._clock() - self._looked_at < max_age_seconds:
-                return False
             files = _states(self._settings.config_folder)
-            self._looked_at = self._clock()
             if files is None:
                 self._is_whole = False
             elif files != self._files or not self._is_whole:
                 self._take(load_organisations(self._settings))
             self._files = files
-            return True
 
     def _take(self, loaded: LoadedOrganisations) -> None:
         hooks = {

@@ -11,7 +11,14 @@ from crm_pipeline.settings.organisation import (
     OrganisationSettings,
     SourceSettings,
 )
-from crm_pipeline.sync.resolve import MembershipRules, ProductRules, ResolveRules, SampleRules
+from crm_pipeline.sync.resolve import (
+    MembershipRules,
+    ProductRules,
+    PurchasingRules,
+    ResolveRules,
+    SampleRules,
+)
+from crm_pipeline.sync.resolve.sample_purchases import SamplePurchases
 
 #: The source whose people, payments and lists an organisation has.
 LOYALTY = "loke"
@@ -79,6 +86,27 @@ def key_prefix(organisation: OrganisationSettings) -> str:
 def mapping_version(rules: ResolveRules) -> str:
     """Return a short name of the mapping: another one after every change to it."""
     return f"{rules.mapping.version}-{rules.context.currency}-{rules.key_prefix}"
+
+
+def purchasing_rules(organisation: OrganisationSettings) -> PurchasingRules | None:
+    """Return what makes purchases; None when nothing does."""
+    payments, samples = purchase_rules(organisation), sample_purchases(organisation)
+    if payments is None and samples is None:
+        return None
+    return PurchasingRules(payments=payments, samples=samples)
+
+
+def sample_purchases(organisation: OrganisationSettings) -> SamplePurchases | None:
+    """Return how samples become purchases; None unless the organisation asks for it."""
+    chosen = organisation.samples
+    if not chosen.purchase or not _reads(organisation, SAMPLES, "orders"):
+        return None
+    return SamplePurchases(
+        classification=chosen.classification,
+        currency=organisation.currency,
+        key_prefix=organisation.sources[SAMPLES].key_prefix,
+        approved_states=chosen.approved_states,
+    )
 
 
 def purchase_rules(organisation: OrganisationSettings) -> PurchaseRules | None:

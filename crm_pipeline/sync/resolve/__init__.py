@@ -11,7 +11,7 @@ from crm_pipeline.sync.binding import OrganisationBinding
 from crm_pipeline.sync.resolve.contacts import DESIRED_TABLE, ResolveRules, resolve_contacts
 from crm_pipeline.sync.resolve.memberships import MembershipRules, resolve_memberships
 from crm_pipeline.sync.resolve.products import ProductRules, resolve_products
-from crm_pipeline.sync.resolve.purchases import resolve_purchases
+from crm_pipeline.sync.resolve.purchases import PurchasingRules, resolve_purchases
 from crm_pipeline.sync.resolve.samples import SampleRules
 from crm_pipeline.sync.resolve.tables import DESIRED_SCHEMA, ResolveReport
 from crm_pipeline.sync.workspace import Workspace
@@ -21,6 +21,7 @@ __all__ = [
     "DESIRED_TABLE",
     "MembershipRules",
     "ProductRules",
+    "PurchasingRules",
     "ResolveReport",
     "ResolveRules",
     "Resolver",

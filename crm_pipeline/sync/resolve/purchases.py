@@ -5,14 +5,19 @@ makes none is counted by its reason; what a person has to look at is set aside.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from crm_pipeline.core.purchases import MappedPayment, PurchaseRules, map_payment, refund_key
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.resolve.passes import GROUP_ROWS, Pass, Stage
-from crm_pipeline.sync.resolve.tables import ResolveReport, desired_row
+from crm_pipeline.sync.resolve.sample_purchases import SamplePurchases, sample_purchases
+from crm_pipeline.sync.resolve.samples import SOURCE as SAMPLES
+from crm_pipeline.sync.resolve.tables import ResolveReport, desired_row, merged
 from crm_pipeline.sync.workspace import Workspace
 
 PURCHASES = "desired/purchases"
@@ -41,37 +46,67 @@ _DEFAULT_DETAIL = "The payment cannot become a purchase."
 Row = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurchasingRules:
+    """What makes purchases: payments, samples, or both. None: not this one."""
+
+    payments: PurchaseRules | None = None
+    samples: SamplePurchases | None = None
+
+    @property
+    def version(self) -> str:
+        """Return a short name of the rules: another one after every change to them."""
+        return blake2b(msgspec.json.encode(self, order="sorted"), digest_size=6).hexdigest()
+
+
 def resolve_purchases(
-    ws: Workspace, organisation: str, rules: PurchaseRules, *, is_full: bool
+    ws: Workspace, organisation: str, rules: PurchasingRules, *, is_full: bool
 ) -> ResolveReport:
-    """Bring ``desired/purchases`` and ``desired/refunds`` up to the landed payments.
+    """Bring ``desired/purchases`` and ``desired/refunds`` up to what landed.
 
-    The caller holds the organisation's lease. The stage advances only after both are durably
-    written, so a killed pass is repeated.
+    The caller holds the organisation's lease. A stage advances only after both tables are durably
+    written, so a killed pass is repeated. Payments and samples write one table: when one of them
+    is made anew, both are.
     """
-    stage = Stage(
-        name="resolve:purchases",
-        source="loke",
-        dataset="payments",
-        table=PURCHASES,
-        version=rules.version,
-    )
-    work = _Purchases(Pass(ws, organisation, stage), rules)
-    return work.resolve(is_full=is_full)
+    passes = list(_passes(ws, organisation, rules))
+    due = [one for one in passes if one.begin(is_full=is_full)]
+    if any(one.is_full for one in due):
+        due = [one for one in passes if one.begin(is_full=True)]
+    for place, one in enumerate(due):
+        if one.stage.source == SAMPLES and rules.samples is not None:
+            with ws.lake.session() as session:
+                groups = sample_purchases(one, session, rules.samples)
+                one.write(PURCHASES, groups, is_replacing=place == 0)
+            one.end(())
+        elif rules.payments is not None:
+            _Payments(one, rules.payments).resolve()
+    return merged([one.report() for one in passes])
 
 
-class _Purchases:
+def _passes(ws: Workspace, organisation: str, rules: PurchasingRules) -> Iterator[Pass]:
+    wanted = (("loke", "payments", rules.payments), (SAMPLES, "orders", rules.samples))
+    for source, dataset, chosen in wanted:
+        if chosen is not None:
+            stage = Stage(
+                name=f"resolve:purchases:{source}",
+                source=source,
+                dataset=dataset,
+                table=PURCHASES,
+                version=rules.version,
+            )
+            yield Pass(ws, organisation, stage)
+
+
+class _Payments:
     def __init__(self, one: Pass, rules: PurchaseRules) -> None:
         self._pass = one
         self._rules = rules
         self._refunds: list[dict[str, Any]] = []
         self._seen: list[str] = []
 
-    def resolve(self, *, is_full: bool) -> ResolveReport:
-        """Work out what there is to do, and do it."""
+    def resolve(self) -> None:
+        """Write the purchases and the refunds of the fresh payments."""
         one = self._pass
-        if not one.begin(is_full=is_full):
-            return one.report()
         with one.ws.lake.session() as session:
             one.write(PURCHASES, self._groups(session))
         refunds = (
@@ -79,7 +114,7 @@ class _Purchases:
             for start in range(0, len(self._refunds), GROUP_ROWS)
         )
         one.write(REFUNDS, refunds)
-        return one.end(self._seen)
+        one.end(self._seen)
 
     def _groups(self, session: LakeSession) -> Iterator[list[dict[str, Any]]]:
         for batch in session.sql(self._pass.current(session, COLUMNS)):

@@ -38,7 +38,7 @@ SOURCE, DATASET = "sopost", "orders"
 #: Persons worked out together.
 GROUP_PERSONS = 500
 #: Who ordered: the vendor's id of the person, or the e-mail address where it gives none.
-_PERSON = """
+PERSON_MACRO = """
 CREATE OR REPLACE TEMP MACRO person_of(identity, email) AS
 coalesce(nullif(trim(identity), ''), 'mail-' || md5(lower(trim(email))))
 """
@@ -159,7 +159,7 @@ class _Samples:
         since = None if one.is_full else one.position
         session.attach("fresh_orders", one.organisation, one.landed, since)
         session.attach("orders", one.organisation, one.landed)
-        session.execute(_PERSON)
+        session.execute(PERSON_MACRO)
         session.execute(_TOUCHED)
         persons = self._persons()
         while group := list(islice(persons, GROUP_PERSONS)):
