@@ -3,6 +3,7 @@
 from typing import Any
 
 from crm_pipeline.sandbox.control.admin import Admin, read_body
+from crm_pipeline.sandbox.crm_com.admin_shop import ShopCommands
 from crm_pipeline.sandbox.crm_com.admin_trade import TradeCommands
 from crm_pipeline.sandbox.crm_com.failures import RefusedError
 from crm_pipeline.sandbox.crm_com.keyed import KeyBody
@@ -62,6 +63,7 @@ class CrmComAdmin:
                 ("POST", "tags"): self._tags,
                 ("GET", "state"): self._state,
                 **TradeCommands(crm_com).table,
+                **ShopCommands(crm_com).table,
             },
         )
 
@@ -111,6 +113,9 @@ class CrmComAdmin:
                         "key": text,
                         "name": each.name,
                         "customers": len(each.contacts),
+                        "purchases": len(each.business.purchases),
+                        "products": len(each.business.catalogue),
+                        "orders": len(each.business.orders),
                     }
                     for text, each in self._crm_com.keys.items()
                 ]

@@ -7,9 +7,11 @@ with ``wallets.post`` and reads ``wallets.balance``, and makes and undoes purcha
 
 from crm_pipeline.sandbox.crm_com.catalogue import Catalogue
 from crm_pipeline.sandbox.crm_com.contacts import ContactStore
+from crm_pipeline.sandbox.crm_com.orders import OrderBook
 from crm_pipeline.sandbox.crm_com.otps import OtpStore
 from crm_pipeline.sandbox.crm_com.outlets import Outlet, outlets_of
 from crm_pipeline.sandbox.crm_com.purchases import PurchaseStore
+from crm_pipeline.sandbox.crm_com.synchronising import Synchroniser
 from crm_pipeline.sandbox.crm_com.wallets import WalletStore
 from crm_pipeline.sandbox.settings import SandboxOrganisation
 
@@ -27,6 +29,10 @@ class Business:
         self.purchases = PurchaseStore(f"{seed}:purchases")
         self.catalogue = Catalogue(f"{seed}:catalogue")
         self.otps = OtpStore(f"{seed}:otps")
+        self.synchroniser = Synchroniser(self.catalogue, self.currency, f"{seed}:processes")
+        self.orders = OrderBook(self.wallets, f"{seed}:orders")
+        #: Where orders are told of; empty for nowhere.
+        self.hook_url = ""
 
     def outlet(self, reference: str) -> Outlet | None:
         """Return a place by its id."""

@@ -41,7 +41,7 @@ def shown_purchase(business: Business, purchase: Purchase) -> dict[str, Any]:
         "total_default_currency": major(total_home, home),
         "exchange_rate": purchase.rate,
         "default_currency_code": home,
-        "contact": _shown_contact(business, purchase.contact_id),
+        "contact": shown_person(business, purchase.contact_id),
         "payment_medium_identifier": purchase.payment_medium_identifier or None,
         "spend_request": None if asked is None else {"amount": major(asked, currency)},
         "organisation": {"id": outlet.id, "name": outlet.name} if outlet else None,
@@ -144,7 +144,8 @@ def _date_test(bound: DateBound) -> Test:
     return lambda purchase: bound.holds(purchase.date)
 
 
-def _shown_contact(business: Business, contact_id: str | None) -> dict[str, Any] | None:
+def shown_person(business: Business, contact_id: str | None) -> dict[str, Any] | None:
+    """Return who it was, as purchases and orders name people; None when gone or never known."""
     contact = business.contacts.find(contact_id) if contact_id else None
     if contact is None:
         return None

@@ -18,6 +18,8 @@ from crm_pipeline.sandbox.crm_com.failures import (
     RefusedError,
     invalid,
 )
+from crm_pipeline.sandbox.crm_com.order_calls import OrderCalls
+from crm_pipeline.sandbox.crm_com.product_calls import ProductCalls
 from crm_pipeline.sandbox.crm_com.purchase_calls import PurchaseCalls
 from crm_pipeline.sandbox.crm_com.search import page_of_list, paged, read_wish, search
 from crm_pipeline.sandbox.crm_com.vendor import CrmCom, Handler, Key
@@ -50,6 +52,8 @@ class CrmComRoutes:
             "/contacts/{id}/tags": {"GET": self._read_tags, "PUT": self._write_tags},
             "/tags": {"GET": self._list_tags},
             "/custom_fields": {"GET": self._list_custom_fields},
+            **OrderCalls(crm_com).table,
+            **ProductCalls(crm_com).table,
             **PurchaseCalls(crm_com).table,
             **WalletCalls(crm_com).table,
         }

@@ -42,6 +42,22 @@ class CrmComSwitches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     #: What one major unit of a foreign currency is worth in the business's own; 1 if not named.
     exchange_rates: dict[str, Decimal] = msgspec.field(default_factory=dict)
 
+    #: How many times a synchronisation answers that it is not done yet, or products are read
+    #: before it shows in them.
+    process_polls: int = 1
+    #: How a synchronisation ends; ``failed`` changes nothing.
+    process_end: Literal["completed", "failed", "never"] = "completed"
+    #: Whether ``GET /processes/{id}`` exists.
+    is_process_shown: bool = True
+    #: The name of the process id in the answer to ``POST /synchronise_products``.
+    process_id_name: Literal["id", "process_id"] = "id"
+    #: SKUs that a synchronisation refuses, each for itself.
+    failing_skus: tuple[str, ...] = ()
+    #: The names of members of an order; the vendor's own examples still show the old ones.
+    order_form: Literal["new", "old"] = "new"
+    #: Whether an order names its contact, which no source shows.
+    is_order_contact_shown: bool = True
+
     @property
     def email_fields(self) -> tuple[str, ...]:
         """Return the accepted names, the stronger last."""

@@ -18,6 +18,7 @@ from crm_pipeline.sandbox.crm_com.business import Business
 from crm_pipeline.sandbox.crm_com.contacts import Contact, ContactStore, new_id, shown
 from crm_pipeline.sandbox.crm_com.failures import not_found
 from crm_pipeline.sandbox.crm_com.switches import CrmComSwitches
+from crm_pipeline.sandbox.delivery import SINGLE_SHOT, HookSender
 from crm_pipeline.sandbox.people import PHONE_RANGES, Customer, People
 from crm_pipeline.sandbox.settings import SandboxOrganisation, SandboxSettings
 from crm_pipeline.sandbox.wire import Answer, Request
@@ -56,6 +57,8 @@ class CrmCom:
         self.requests = RequestLog(settings.log_size)
         self.settings = settings
         self.clock = settings.clock
+        #: Sends what is told of orders: one attempt, no retry.
+        self.hooks = HookSender(settings.clock, SINGLE_SHOT)
         self.reset()
 
     def reset(self) -> None:
@@ -77,6 +80,7 @@ class CrmCom:
                 self.keys[each.crm_read_only_key] = Key(each, "read", test)
             self.faults.clear()
             self.requests.clear()
+            self.hooks.reset()
 
     def key(self, key: str) -> Key:
         """Return what a key opens; a slug or an organisation id means its test key."""
