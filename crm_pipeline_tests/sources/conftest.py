@@ -24,4 +24,5 @@ def running() -> Iterator[Sandbox]:
 def sandbox(running: Sandbox) -> Sandbox:
     running.loke.reset()
     running.crm_com.reset()
+    running.sopost.reset()
     return running

@@ -76,7 +76,7 @@ class SopostApi:
                 not_done="SoPost was not asked.",
                 remedy="Look where the id came from: SoPost sends no such ids.",
             )
-        answer = self._calls.get(f"{ORDERS_PATH}{path_of(source_id)}")
+        answer = self._calls.get(f"{ORDERS_PATH}{path_of(source_id.lower())}")
         if answer.status in UNKNOWN_STATUSES:
             return None
         if answer.status == FORBIDDEN_STATUS:
