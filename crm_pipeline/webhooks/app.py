@@ -35,7 +35,7 @@ from crm_pipeline.wiring.hooks import Hook, HookDirectory
 
 SIGNATURE_HEADER = "x-event-signature"
 #: An unknown hook or a wrong proof makes the files be looked at again, at most this often.
-_LOOK_AGAIN_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 0.1
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 _LOOPBACK = ("127.0.0.1", "::1")
 
@@ -83,6 +83,8 @@ class WebhookApp:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._looking = asyncio.Lock()
+        self._looked_at = float("-inf")
         self._router = Router(
             [
                 Route("/webhooks/loke/{organisation}", self._loke, methods=["POST"]),
@@ -170,10 +172,10 @@ class WebhookApp:
         hook = await self._require_hook(organisation, source)
         if is_proved(_secrets_of(hook)):
             return hook
-        if await self._look_again():
-            hook = await self._require_hook(organisation, source)
-            if is_proved(_secrets_of(hook)):
-                return hook
+        await self._look_again()
+        hook = await self._require_hook(organisation, source)
+        if is_proved(_secrets_of(hook)):
+            return hook
         if len(_secrets_of(hook)) < len(hook.secrets):
             raise Refused(503, "misconfigured", "secret_missing")
         raise Refused(status, "bad_proof")
@@ -182,7 +184,8 @@ class WebhookApp:
         """Return a configured hook. Raises Refused: 404, or 503 when its file may be unreadable."""
         hooks = self._parts.hooks
         hook = hooks.find(organisation, source)
-        if hook is None and await self._look_again():
+        if hook is None:
+            await self._look_again()
             hook = hooks.find(organisation, source)
         if hook is not None:
             return hook
@@ -190,8 +193,18 @@ class WebhookApp:
             raise Refused(503, "misconfigured", "unreadable files")
         raise Refused(404, "unknown")
 
-    async def _look_again(self) -> bool:
-        return await asyncio.to_thread(self._parts.hooks.refresh, _LOOK_AGAIN_SECONDS)
+    async def _look_again(self) -> None:
+        """Return once the files were looked at after this call: no refusal comes from old ones.
+
+        One look serves all who wait for it, so that a flood of refusals costs no more than one.
+        """
+        called_at = time.monotonic()
+        async with self._looking:
+            if self._looked_at >= called_at:
+                return
+            await asyncio.sleep(self._looked_at + _LOOK_AGAIN_SECONDS - time.monotonic())
+            self._looked_at = time.monotonic()
+            await asyncio.to_thread(self._parts.hooks.refresh)
 
     async def _keep(self, hook: Hook, event: Event, body: bytes) -> bool:
         """Store an event; return whether it is new."""
