@@ -78,6 +78,8 @@ class People:
         salt = int.from_bytes(self._key[:8], "little")
         self.timeline = Timeline(salt)
         self._phone_shift = salt % 900_001
+        #: Makes the ids of one organisation's lists differ from another's.
+        self.list_chance = salt >> 14
 
     def id_of(self, index: int) -> str:
         """Return the customer's id."""

@@ -28,6 +28,9 @@ DEFAULT_CUSTOM_FIELDS = (
 #: Tags that the fake CRM.COM knows from the start; there is no call that makes a new one.
 DEFAULT_TAGS = ("LOKE: Loyal Customers", "LOKE: VIP breakfast", "Newsletter")
 
+#: Customer lists of the demo's organisations; a mapping may give each the tag of that name.
+DEMO_LISTS = ("Loyal Customers", "VIP breakfast")
+
 
 #: Ids at the fake SoPost are made from it, so that files can name them.
 _SOPOST_IDS = uuid.UUID("5a0b9c1d-2e3f-4a5b-8c6d-7e8f9a0b1c2d")
@@ -54,6 +57,10 @@ class SandboxOrganisation:
     id: str
     name: str
     customers: int = 0
+    #: Payments at LOKE that exist from the start; about half of them pay for an order.
+    payments: int = 0
+    #: Names of customer lists at LOKE that exist from the start, with some members each.
+    lists: tuple[str, ...] = ()
     slug: str = ""
     currency: str = "AUD"
     timezone: str = "Australia/Melbourne"
@@ -85,11 +92,19 @@ def demo_organisations() -> tuple[SandboxOrganisation, ...]:
     [('harbour-coffee', 50, 26), ('northside-bakery', 5000, 26), ('metro-sushi', 100000, 26)]
     """
     return (
-        SandboxOrganisation(id="01HSANDB0XHARB0VRC0FFEE001", name="Harbour Coffee", customers=50),
+        SandboxOrganisation(
+            id="01HSANDB0XHARB0VRC0FFEE001",
+            name="Harbour Coffee",
+            customers=50,
+            payments=30,
+            lists=DEMO_LISTS,
+        ),
         SandboxOrganisation(
             id="01HSANDB0XN0RTHS1DEBAKE002",
             name="Northside Bakery",
             customers=5_000,
+            payments=500,
+            lists=DEMO_LISTS,
             currency="NZD",
             timezone="Pacific/Auckland",
         ),
@@ -97,6 +112,8 @@ def demo_organisations() -> tuple[SandboxOrganisation, ...]:
             id="01HSANDB0XMETR0SVSH1000003",
             name="Metro Sushi",
             customers=100_000,
+            payments=2_000,
+            lists=DEMO_LISTS,
             currency="SGD",
             timezone="Asia/Singapore",
         ),

@@ -1,5 +1,4 @@
-"""The fake LOKE: token endpoint, organisations, customers.
+"""The fake LOKE: tokens, organisations, customers, lists, payments, orders, webhooks.
 
-Later parts of the vendor (payments, lists, webhooks) become modules beside ``customers`` and
-entries in the table of ``routes``.
+What happens in it is a method of ``vendor.Loke``; what clients may call is in ``routes``.
 """

@@ -55,7 +55,7 @@ def _decode(text: str) -> Cursor:
         raise ForeignCursorError(text) from error
 
 
-def next_target(path: str, query: dict[str, str], cursor: Cursor) -> str:
+def next_target(path: str, query: dict[str, str], after: str) -> str:
     """Return path and query of the next page; everything but the cursor stays."""
     rest = {name: value for name, value in query.items() if name != "after"}
-    return f"{path}?{urllib.parse.urlencode({**rest, 'after': cursor.text()})}"
+    return f"{path}?{urllib.parse.urlencode({**rest, 'after': after})}"

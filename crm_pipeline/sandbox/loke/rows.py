@@ -77,6 +77,10 @@ class RowStore:
         """Return the indices of rows that are not as computed."""
         return set(self._rows)
 
+    def is_changed(self, index: int) -> bool:
+        """Say whether a row is not as computed."""
+        return index in self._rows
+
     def has(self, index: int) -> bool:
         """Say whether an index of the computed base still exists."""
         return index < self.base_count and index not in self._deleted

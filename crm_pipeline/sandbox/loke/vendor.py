@@ -1,109 +1,23 @@
 """The fake LOKE as an object: what a test or the admin endpoints do to it.
 
-Here: state and the hands that move it. Not here: what LOKE's clients can call (``routes``).
+Everything that LOKE would tell its subscribers is sent to them (``hooks``). Here: customers and
+lists. Not here: payments and orders (``selling``), what LOKE's clients can call (``routes``).
 """
 
 import datetime as dt
-import threading
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-
-from crm_pipeline.sandbox.control.faults import FaultBox, FaultRule
-from crm_pipeline.sandbox.control.log import RequestLog
-from crm_pipeline.sandbox.loke.customers import CustomerStore
-from crm_pipeline.sandbox.loke.rows import Pick
-from crm_pipeline.sandbox.loke.tokens import TokenDesk
-from crm_pipeline.sandbox.people import Customer, People
-from crm_pipeline.sandbox.settings import SandboxOrganisation, SandboxSettings
+from crm_pipeline.sandbox.control.faults import FaultRule
+from crm_pipeline.sandbox.loke.events import customer_part
+from crm_pipeline.sandbox.loke.rows import Pick, written
+from crm_pipeline.sandbox.loke.selling import Selling
+from crm_pipeline.sandbox.loke.tenants import Tenant
+from crm_pipeline.sandbox.people import Customer
 
 
-class LokeSwitches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What may be changed while the sandbox runs."""
-
-    next_link: Literal["relative", "absolute"] = "relative"
-    cursor: Literal["key", "offset"] = "key"
-    page_size: int = 1000
-    membership_page_size: int = 10
-    organisation_page_size: int = 100
-    error_body: Literal["object", "text"] = "object"
-    gzip: bool = False
-
-
-class Tenant:
-    """One organisation that has (or had) installed the client."""
-
-    def __init__(self, organisation: SandboxOrganisation, store: CustomerStore) -> None:
-        """Begin installed."""
-        self.organisation = organisation
-        self.store = store
-        #: What an organisation that is not installed answers; None while it is installed.
-        self.refused_with: int | None = None
-        self.memberships: dict[str, list[dict[str, str]]] = {}
-        self.pages: dict[tuple[str, ...], tuple[bytes, str | None]] = {}
-        self.pages_version = -1
-
-
-class Loke:
-    """State of the fake LOKE. Every method may be called from any thread."""
-
-    def __init__(self, settings: SandboxSettings) -> None:
-        """Seed every organisation."""
-        self.lock = threading.RLock()
-        self.faults = FaultBox()
-        self.requests = RequestLog(settings.log_size)
-        self.settings = settings
-        self.clock = settings.clock
-        #: The address clients use; known once the server listens.
-        self.base_url = ""
-        self.reset()
-
-    def reset(self) -> None:
-        """Go back to the beginning: data, switches, faults, log, tokens."""
-        settings = self.settings
-        with self.lock:
-            self.switches = LokeSwitches(
-                next_link=settings.next_link,
-                cursor=settings.cursor,
-                page_size=settings.page_size,
-                gzip=settings.gzip,
-            )
-            self.tokens = TokenDesk(
-                settings.client_id,
-                settings.client_secret,
-                settings.token_life_seconds,
-                settings.clock,
-                settings.seed,
-            )
-            self.tenants = {
-                each.id: Tenant(each, self._store(each, each.customers))
-                for each in settings.organisations
-            }
-            self.faults.clear()
-            self.requests.clear()
-
-    def tenant(self, organisation: str) -> Tenant:
-        """Return an organisation by id or slug. Raises KeyError."""
-        if organisation in self.tenants:
-            return self.tenants[organisation]
-        for tenant in self.tenants.values():
-            if tenant.organisation.slug == organisation:
-                return tenant
-        raise KeyError(f"the sandbox has no organisation {organisation!r}")
-
-    def people_of(self, organisation: str) -> People:
-        """Return the people from whom an organisation's customers are made."""
-        return self.tenant(organisation).store.people
-
-    def seed(self, organisation: str, customers: int) -> int:
-        """Replace an organisation's customers by the first ``customers`` people."""
-        with self.lock:
-            tenant = self.tenant(organisation)
-            tenant.store = self._store(tenant.organisation, customers)
-            tenant.memberships = {}
-            tenant.pages_version = -1
-            return len(tenant.store)
+class Loke(Selling):
+    """The whole vendor. Every method may be called from any thread."""
 
     def mutate(
         self,
@@ -117,23 +31,52 @@ class Loke:
         pick: Pick = "any",
         seed: int = 7,
     ) -> list[str]:
-        """Change customers, named or picked, and return their ids.
+        """Change customers, named or picked, and return their ids: customer.updated for each.
 
         Without ``fields`` each gets a small change drawn from ``seed``. A field given as None is
-        removed; ``statistics`` are merged. ``bump`` False leaves ``updatedAt`` alone, as LOKE may
-        do when only statistics change.
+        removed; ``statistics`` are merged, and customer.updated-statistics is sent as well.
+        ``bump`` False leaves ``updatedAt`` alone, as LOKE may do when only statistics change; then
+        there is no customer.updated unless something else changed.
         """
         with self.lock:
-            store = self.tenant(organisation).store
+            tenant = self.tenant(organisation)
+            store = tenant.store
             chosen = list(ids) if ids is not None else store.pick(count, pick, seed)
             at = (updated_at or self.clock()) if bump else None
             changed = store.mutate(chosen, at=at, fields=fields, seed=seed)
+            for before, after in changed:
+                self._tell_change(tenant, before, after)
             return [before["id"] for before, _ in changed]
 
-    def add(self, organisation: str, customers: Iterable[dict[str, Any]]) -> list[str]:
-        """Add customers; what is left out is invented. Returns their ids."""
+    def update_customer(
+        self, organisation: str, customer_id: str, fields: dict[str, Any], *, bump: bool = True
+    ) -> Customer:
+        """Change one customer: customer.updated. Raises KeyError for an unknown one."""
         with self.lock:
-            return self.tenant(organisation).store.add(customers, at=self.clock())
+            if not self.mutate(organisation, ids=[customer_id], fields=fields, bump=bump):
+                raise KeyError(f"there is no customer {customer_id!r}")
+            return self.tenant(organisation).store.find(customer_id) or {}
+
+    def create_customer(self, organisation: str, **fields: Any) -> Customer:
+        """Add one customer: customer.created. What is left out is invented."""
+        with self.lock:
+            [customer_id] = self.add(organisation, [fields])
+            return self.tenant(organisation).store.find(customer_id) or {}
+
+    def add(self, organisation: str, customers: Iterable[dict[str, Any]]) -> list[str]:
+        """Add customers and return their ids: customer.created for each.
+
+        What is left out is invented.
+        """
+        with self.lock:
+            tenant = self.tenant(organisation)
+            added = tenant.store.add(customers, at=self.clock())
+            if self._wants(tenant, "customer.created"):
+                for customer_id in added:
+                    customer = tenant.store.find(customer_id) or {}
+                    part = customer_part(customer, self.switches)
+                    self._emit(tenant, "customer.created", part)
+            return added
 
     def delete(
         self,
@@ -144,64 +87,76 @@ class Loke:
         pick: Pick = "any",
         seed: int = 7,
     ) -> list[str]:
-        """Remove customers, named or picked, and return their ids."""
+        """Remove customers, named or picked, and return their ids. LOKE tells nobody."""
         with self.lock:
-            store = self.tenant(organisation).store
-            chosen = list(ids) if ids is not None else store.pick(count, pick, seed)
-            return store.delete(chosen)
+            tenant = self.tenant(organisation)
+            chosen = list(ids) if ids is not None else tenant.store.pick(count, pick, seed)
+            removed = tenant.store.delete(chosen)
+            tenant.lists.forget(removed)
+            return removed
 
-    def customers(
-        self, organisation: str, *, offset: int = 0, limit: int | None = None
-    ) -> list[Customer]:
-        """Return customers, most recently updated first."""
+    def create_list(
+        self, organisation: str, name: str, *, list_id: str = "", is_ours: bool = False
+    ) -> str:
+        """Make a customer list and return its id. Raises ValueError when the id is taken."""
         with self.lock:
-            store = self.tenant(organisation).store
-            found: list[Customer] = []
-            for index in store.orders["updated"].from_offset(offset):
-                if limit is not None and len(found) >= limit:
-                    break
-                found.append(store.row(index))
-            return found
+            lists = self.tenant(organisation).lists
+            if list_id in lists.lists:
+                raise ValueError(f"there is a list {list_id!r} already")
+            return lists.create(name, at=self.clock(), list_id=list_id, is_ours=is_ours).id
 
-    def customer(self, organisation: str, customer_id: str) -> Customer | None:
-        """Return one customer."""
+    def rename_list(self, organisation: str, list_id: str, name: str) -> None:
+        """Give a list, by id or name, another name. Raises KeyError."""
         with self.lock:
-            return self.tenant(organisation).store.find(customer_id)
+            self.tenant(organisation).lists.get(list_id).name = name
 
-    def count(self, organisation: str) -> int:
-        """Count an organisation's customers."""
+    def delete_list(self, organisation: str, list_id: str) -> None:
+        """Remove a list, by id or name. Raises KeyError."""
         with self.lock:
-            return len(self.tenant(organisation).store)
+            lists = self.tenant(organisation).lists
+            del lists.lists[lists.get(list_id).id]
+
+    def add_members(
+        self, organisation: str, list_id: str, customer_ids: Iterable[str]
+    ) -> list[str]:
+        """Put customers in a list and return those who were not in it. LOKE tells nobody.
+
+        Raises KeyError for an unknown list or customer.
+        """
+        with self.lock:
+            tenant = self.tenant(organisation)
+            members = tenant.lists.get(list_id).members
+            new = [each for each in dict.fromkeys(customer_ids) if each not in members]
+            for customer_id in new:
+                if tenant.store.index_of(customer_id) is None:
+                    raise KeyError(f"there is no customer {customer_id!r}")
+            members.update(dict.fromkeys(new, written(self.clock())))
+            return new
+
+    def remove_members(
+        self, organisation: str, list_id: str, customer_ids: Iterable[str] | None = None
+    ) -> list[str]:
+        """Take customers off a list, all when none are named. LOKE tells nobody.
+
+        Returns those who were in it. Raises KeyError for an unknown list.
+        """
+        with self.lock:
+            members = self.tenant(organisation).lists.get(list_id).members
+            chosen = list(members) if customer_ids is None else list(customer_ids)
+            return [each for each in chosen if members.pop(each, None) is not None]
+
+    def members(self, organisation: str, list_id: str) -> list[str]:
+        """Return the customers in a list, by id or name. Raises KeyError."""
+        with self.lock:
+            return list(self.tenant(organisation).lists.get(list_id).members)
 
     def set_memberships(
         self, organisation: str, customer_id: str, lists: Iterable[dict[str, str]]
     ) -> None:
         """Say which lists (``{"id", "name"}``) a customer is in."""
         with self.lock:
-            self.tenant(organisation).memberships[customer_id] = list(lists)
-
-    def uninstall(self, organisation: str, *, status: int = 404) -> None:
-        """Take the client's access to an organisation away."""
-        with self.lock:
-            self.tenant(organisation).refused_with = status
-
-    def install(self, organisation: str) -> None:
-        """Give access back."""
-        with self.lock:
-            self.tenant(organisation).refused_with = None
-
-    def switch(self, **changes: Any) -> LokeSwitches:
-        """Change switches. Raises ValueError for unknown names or values."""
-        with self.lock:
-            try:
-                self.switches = msgspec.convert(
-                    {**msgspec.structs.asdict(self.switches), **changes}, LokeSwitches
-                )
-            except msgspec.ValidationError as error:
-                raise ValueError(str(error)) from error
-            for tenant in self.tenants.values():
-                tenant.pages_version = -1
-            return self.switches
+            tenant = self.tenant(organisation)
+            tenant.lists.set_memberships(customer_id, lists, at=self.clock())
 
     def disturb(self, names: tuple[str, ...], rule: FaultRule) -> None:
         """Change and remove rows as a fault rule says."""
@@ -214,5 +169,11 @@ class Loke:
         if rule.delete:
             self.delete(names[0], count=rule.delete, pick=rule.pick, seed=seed)
 
-    def _store(self, organisation: SandboxOrganisation, customers: int) -> CustomerStore:
-        return CustomerStore(People(self.settings.seed, organisation.id), customers)
+    def _tell_change(self, tenant: Tenant, before: Customer, after: Customer) -> None:
+        names = before.keys() | after.keys()
+        differ = {name for name in names if before.get(name) != after.get(name)}
+        has_other_change = bool(differ - {"statistics"})
+        if has_other_change and self._wants(tenant, "customer.updated"):
+            self._emit(tenant, "customer.updated", customer_part(after, self.switches))
+        if "statistics" in differ:
+            self._tell_statistics(tenant, after)
