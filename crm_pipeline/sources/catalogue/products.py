@@ -2,7 +2,8 @@
 
 A page is a JSON list of entries ``{"place", "fault", "record"}``: where a row stands in its file,
 what the whole file says against it, and the row itself. A row that cannot be used is set aside with
-its line (or its number, where a file has no lines). Prices come as decimals and are landed in the currency's smallest unit.
+its line (or its number, where a file has no lines). Prices come as decimals and are landed in the
+currency's smallest unit.
 """
 
 from collections.abc import Mapping, Sequence
