@@ -1,4 +1,4 @@
-r"""The sandbox: a fake LOKE and a fake CRM.COM that misbehave on request.
+r"""The sandbox: a fake LOKE, a fake CRM.COM and a fake SoPost that misbehave on request.
 
 Real HTTP servers on loopback, faithful to what is known of the vendors and sharing no code with
 the clients they test. Here: servers, invented people, faults. Not here: anything of the pipeline;

@@ -216,7 +216,11 @@ def test_every_switch_of_the_sandbox_is_explained() -> None:
     sandbox = Sandbox()
     expected = [
         (server, name)
-        for server, vendor in (("LOKE", sandbox.loke), ("CRM.COM", sandbox.crm_com))
+        for server, vendor in (
+            ("LOKE", sandbox.loke),
+            ("CRM.COM", sandbox.crm_com),
+            ("SoPost", sandbox.sopost),
+        )
         for name in msgspec.structs.asdict(vendor.switches)
     ]
     rows = table("docs/sandbox.md", "switches")

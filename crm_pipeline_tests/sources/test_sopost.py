@@ -21,8 +21,10 @@ from crm_pipeline.http import Basic
 from crm_pipeline.sandbox import FaultRule, Sandbox
 from crm_pipeline.sandbox.sopost.hooks import HookBody
 from crm_pipeline.sandbox.sopost.orders import UNKNOWN_STATUS
+from crm_pipeline.sources.sopost import assumptions
 from crm_pipeline.sources.sopost.api import SopostApi
 from crm_pipeline.sources.sopost.orders import SCHEMA, decode_order, decode_orders
+from crm_pipeline_tests.docs.reading import code_names, text_of
 from crm_pipeline_tests.sources.conftest import ORGANISATION, OTHER
 from crm_pipeline_tests.sources.twins import SOURCES
 
@@ -232,6 +234,11 @@ def test_a_campaign_is_looked_for_among_the_campaigns(connect: Connect) -> None:
     assert all(finding.is_ok for finding in connect(options=options).check())
     wrong = {"entity_type": "Campaign", "entity_id": ORGANISATION.sopost_id}
     assert not connect(options=wrong).check()[-1].is_ok
+
+
+def test_every_guess_about_sopost_is_among_the_assumptions() -> None:
+    guesses = {name for name in vars(assumptions) if name.isupper()}
+    assert guesses - set(code_names(text_of("docs/vendor-assumptions.md"))) == set()
 
 
 @pytest.mark.parametrize(
