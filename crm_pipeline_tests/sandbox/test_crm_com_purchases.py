@@ -552,3 +552,30 @@ def test_a_hundred_thousand_purchases_are_paged_and_found_quickly(
         assert numbers(crm.get(f"/purchases?{query}"))
     assert time.monotonic() - started < 2
     assert desk.balance(mina) > 0
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"a=b", b'{"contact":' + b"[" * 100_000])
+def test_a_body_that_is_no_json_object_is_refused(crm: httpx.Client, raw: bytes) -> None:
+    for path in ("/purchases", "/purchases/ad_hoc_return", "/synchronise_products"):
+        assert refused(crm.post(path, content=raw))[0] == 400
+
+
+def test_faults_reach_every_endpoint(sandbox: Sandbox, crm: httpx.Client) -> None:
+    calls = (
+        ("POST", "/purchases"),
+        ("POST", "/purchases/x/cancel"),
+        ("POST", "/purchases/ad_hoc_return"),
+        ("POST", "/synchronise_products"),
+        ("GET", "/processes/x"),
+        ("GET", "/orders"),
+        ("PUT", "/orders/x/actions"),
+        ("GET", "/wallets/x"),
+    )
+    for method, path in calls:
+        sandbox.crm_com.faults.add(
+            FaultRule(kind="status", status=429, retry_after=1, method=method, path=f"{path}$")
+        )
+        answer = crm.request(method, path, json={})
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "1"), path
+    assert sandbox.crm_com.requests.count("POST", "/purchases/{id}/cancel") == 1
+    assert sandbox.crm_com.requests.count("POST", "/purchases/ad_hoc_return") == 1

@@ -54,7 +54,7 @@ def read_number(field: str, raw: msgspec.Raw) -> Decimal | None:
         return None
     if not _NUMBER.fullmatch(text):
         raise invalid(field, "An amount must be a JSON number.")
-    number = Decimal(text.decode())
+    number = Decimal(text.decode()) or Decimal(0)
     if number and not -12 <= number.adjusted() < _MAX_DIGITS:
         raise invalid(field)
     return number

@@ -91,6 +91,8 @@ class PurchaseStore:
         self._by_id: dict[str, Purchase] = {}
         self._by_reference: dict[str, list[int]] = {}
         self._by_contact: dict[str, list[int]] = {}
+        #: Reference numbers in small letters, to be searched.
+        self._texts: list[str] = []
         #: Date and serial, sorted.
         self._by_date: list[tuple[int, int]] = []
 
@@ -108,6 +110,7 @@ class PurchaseStore:
         """Keep a purchase whose serial is the present count."""
         self._rows.append(purchase)
         self._by_id[purchase.id] = purchase
+        self._texts.append(purchase.reference_number.lower())
         if purchase.reference_number:
             self._by_reference.setdefault(purchase.reference_number, []).append(purchase.serial)
         if purchase.contact_id:
@@ -136,12 +139,16 @@ class PurchaseStore:
         return [self._rows[serial] for serial in self._by_contact.get(contact_id, ())]
 
     def between(self, first: int, last: int) -> list[Purchase]:
-        """Return the purchases of some seconds, both ends included, in the order they came."""
+        """Return the purchases of some seconds, both ends included, in the order they came.
+
+        The list is not to be changed.
+        """
         low = bisect.bisect_left(self._by_date, (first, -1))
         high = bisect.bisect_right(self._by_date, (last, len(self._rows)))
-        return [
-            self._rows[serial] for serial in sorted(each for _, each in self._by_date[low:high])
-        ]
+        if high - low == len(self._rows):
+            return self._rows
+        serials = sorted(serial for _, serial in self._by_date[low:high])
+        return [self._rows[serial] for serial in serials]
 
     def all(self) -> list[Purchase]:
         """Return all of them, oldest first; the list is not to be changed."""
@@ -150,10 +157,4 @@ class PurchaseStore:
     def containing(self, part: str) -> list[Purchase]:
         """Return purchases whose reference number contains a text, case ignored, oldest first."""
         part = part.lower()
-        places = [
-            serial
-            for number, serials in self._by_reference.items()
-            if part in number.lower()
-            for serial in serials
-        ]
-        return [self._rows[serial] for serial in sorted(places)]
+        return [self._rows[serial] for serial, text in enumerate(self._texts) if part in text]
