@@ -113,13 +113,12 @@ class _Resolver:
         newest = ws.lake.newest_batch(organisation, self._landed)
         self._joining = self._join(is_full=is_full)
         has_news = self._joining is not None and self._joining.has_news
-        if not (newest or has_news):
-            return self._report(0, is_full=is_full)
-        is_full = is_full or not self._is_same_mapping()
-        if newest <= self._position and not (is_full or has_news):
-            return self._report(0, is_full=False)
-        batch = self._write(is_full=is_full, has_customers=newest > 0)
-        ws.ledger.stages.advance(organisation, STAGE, newest)
+        batch = 0
+        if newest or has_news:
+            is_full = is_full or not self._is_same_mapping()
+            if is_full or has_news or newest > self._position:
+                batch = self._write(is_full=is_full, has_customers=newest > 0)
+                ws.ledger.stages.advance(organisation, STAGE, newest)
         if self._joining is not None:
             self._joining.end()
         return self._report(batch, is_full=is_full)
