@@ -97,6 +97,27 @@ class Watermarks:
         with self._database.read() as connection:
             return {row.id: row.fingerprint for row in connection.execute(query)}
 
+    def remember(
+        self, organisation: str, source: str, dataset: str, marks: Iterable[tuple[str, str]]
+    ) -> None:
+        """Add (id, mark) pairs of rows that landed between two reads, so that the next knows them.
+
+        An id's older mark is replaced; the watermark stays.
+        """
+        place = {"organisation": organisation, "source": source, "dataset": dataset}
+        rows = [
+            {**place, "id": row_id, "fingerprint": mark} for row_id, mark in dict(marks).items()
+        ]
+        if not rows:
+            return
+        insert = self._database.upsert(recent)
+        statement = insert.on_conflict_do_update(
+            index_elements=["organisation", "source", "dataset", "id"],
+            set_={"fingerprint": insert.excluded.fingerprint},
+        )
+        with self._database.write() as connection:
+            connection.execute(statement, rows)
+
     def next_batch(self, organisation: str) -> int:
         """Return a new batch number, higher than every earlier one of the organisation."""
         statement = (

@@ -26,6 +26,8 @@ SET_ROWS = 5_000
 def pull_newest(scan: Scan, watermark: Watermark) -> PullReport:
     """Land what is new since a watermark and move it. A quiet one reads one page, writes nothing.
 
+    What webhooks have landed already moves the watermark too, or each pull would read further.
+
     Pages after the first are rare here, so the walk is careful: it reads each page again after
     its successor, which finds rows that a deletion moved over the border between them.
     """
@@ -51,7 +53,7 @@ class _Newest:
         if has_ended:
             self._check_whole()
         at = _later(self._fixed, self._watermark.at)
-        if self._batch:
+        if self._batch or at != self._watermark.at:
             self._commit(at)
         return self._scan.report(is_sweep=False, is_first=False, watermark_at=at)
 
@@ -123,9 +125,10 @@ class _Newest:
         recent = Recent(stop_floor(at, self._scan.rules.overlap), self._known)
         for stamped in self._stamped:
             recent.see(stamped.rows, stamped.times)
+        recent.carry()
         read = CompleteRead(
             at=at,
-            batch=self._batch,
+            batch=self._batch or self._watermark.batch,
             rows=self._scan.pass_rows,
             is_sweep=False,
             recent=recent.marks.items(),

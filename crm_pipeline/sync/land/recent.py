@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.core.times import TIME_TYPE
+from crm_pipeline.store.ledger.times import to_micros
 
 #: More rows than this are not remembered: they are compared with the lake instead.
 MOST_ROWS = 20_000
@@ -62,6 +63,19 @@ class Recent:
         for row_id, mark in marks_of(fresh):
             known = self._known.get(row_id)
             self.marks[row_id] = known if known and is_stale(mark, known) else mark
+
+    def carry(self) -> None:
+        """Keep what was known and not seen, unless it is below the floor or has no version.
+
+        A source may show an older version for a while than the one that its webhook told.
+        """
+        floor = None if self._floor is None else to_micros(self._floor)
+        for row_id, mark in self._known.items():
+            if len(self.marks) >= MOST_ROWS:
+                return
+            version = mark.partition(":")[2]
+            if version != _NO_VERSION and (floor is None or int(version) >= floor):
+                self.marks.setdefault(row_id, mark)
 
 
 def fresh_mask(times: pa.Array, floor: dt.datetime | None) -> pa.Array:

@@ -46,6 +46,16 @@ def landed_table(source: str, dataset: str) -> str:
     return f"landed/{source}/{dataset}"
 
 
+def append_batch(ws: Workspace, organisation: str, table: str, rows: pa.Table) -> int:
+    """Append stamped rows in one commit under a new batch number; return the number."""
+    batch = ws.ledger.watermarks.next_batch(organisation)
+    column = pa.repeat(pa.scalar(batch, pa.int64()), rows.num_rows)
+    place = rows.schema.get_field_index("fingerprint") + 1
+    numbered = rows.add_column(place, pa.field("batch", pa.int64()), column)
+    ws.lake.append(organisation, table, numbered.to_reader())
+    return batch
+
+
 @dataclass(slots=True, kw_only=True)
 class Tally:
     """The counts of a pull while it runs."""
@@ -152,13 +162,8 @@ class Scan:
         """Append rows in one commit under a new batch number; return the number (0: no rows)."""
         if not rows.num_rows:
             return 0
-        batch = self.ws.ledger.watermarks.next_batch(self.organisation)
-        column = pa.repeat(pa.scalar(batch, pa.int64()), rows.num_rows)
-        place = rows.schema.get_field_index("fingerprint") + 1
-        numbered = rows.add_column(place, pa.field("batch", pa.int64()), column)
-        self.tally.rows_landed += self.ws.lake.append(
-            self.organisation, self.table, numbered.to_reader()
-        )
+        batch = append_batch(self.ws, self.organisation, self.table, rows)
+        self.tally.rows_landed += rows.num_rows
         return batch
 
     def unstable(self, happened: str) -> SourceUnstableError:
