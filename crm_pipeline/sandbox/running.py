@@ -131,7 +131,8 @@ class Sandbox:
         if thread.is_alive() and loop is not None and ended is not None:
             loop.call_soon_threadsafe(ended.set)
         thread.join()
-        self.sopost.hooks.stop()
+        for hooks in (self.loke.hooks, self.crm_com.hooks, self.sopost.hooks):
+            hooks.stop()
         self._thread = self._loop = self._ended = None
 
     def urls(self) -> dict[str, str]:
