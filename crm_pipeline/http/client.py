@@ -4,7 +4,7 @@ Here: retries, credentials, statuses that mean the same at every vendor. Not her
 the wire (``exchange``), and statuses that a vendor gives its own meaning (the caller's).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -51,7 +51,8 @@ class ApiClient:
 
     ``refused_statuses`` are those that mean "your credentials are not accepted"; they become
     CredentialsRefusedError after one renewal. All other statuses below 500 but 3xx and 429 are
-    the caller's to read.
+    the caller's to read. ``is_done`` recognises the answer of a vendor whose bodies say that a
+    call was done whatever the status.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ApiClient:
         waits: Waits,
         credentials: Credentials | None = None,
         refused_statuses: frozenset[int] = frozenset({401}),
+        is_done: Callable[[Answer], bool] | None = None,
         connections: int = 8,
         body_limit_bytes: int = BODY_LIMIT_BYTES,
         seams: Seams | None = None,
@@ -69,6 +71,7 @@ class ApiClient:
         self._waits = waits
         self._credentials = credentials or NoCredentials()
         self._refused_statuses = refused_statuses
+        self._is_done = is_done
         self._seams = seams or Seams()
         self._exchange = Exchange(
             self._origin,
@@ -181,11 +184,14 @@ class ApiClient:
                 remedy="Run again later, or lower the calls per second in the settings.",
                 retry_after_seconds=self._retry_after(answer),
             )
-        if status >= 500 or status in _NO_ANSWER_STATUSES:
+        if (status >= 500 or status in _NO_ANSWER_STATUSES) and not self._says_done(answer):
             raise _BusyError(
                 f"{answer.call}: the server could not answer (status {status}).",
                 self._retry_after(answer),
             )
+
+    def _says_done(self, answer: Answer) -> bool:
+        return self._is_done is not None and self._is_done(answer)
 
     def _retry_after(self, answer: Answer) -> float | None:
         now = answer.server_date or self._seams.clock()
