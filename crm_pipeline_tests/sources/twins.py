@@ -130,6 +130,13 @@ SOURCES: dict[str, SourceTwin] = {
         remove=lambda sandbox, status: sandbox.loke.uninstall(ORGANISATION.id, status=status),
         hook_url="https://hooks.example.com/webhooks/loke/test-cafe",
     ),
+    "crm_com": SourceTwin(
+        vendor=lambda sandbox: sandbox.crm_com,
+        base_url=lambda sandbox: sandbox.crm_com_url,
+        secrets=lambda _: {"api_key": ORGANISATION.crm_test_key},
+        secret="api_key",
+        checks=1,
+    ),
     "sopost": SourceTwin(
         vendor=lambda sandbox: sandbox.sopost,
         base_url=lambda sandbox: sandbox.sopost_url,
