@@ -132,5 +132,8 @@ PRODUCTS_PATH = "products"
 SKUS_FILTER = "product_skus"
 SKU_SEPARATOR = ","
 
+#: What empties a text of a product. Its family, brand and numbers are emptied as elsewhere.
+CLEARED_PRODUCT_TEXT = ""
+
 #: SKUs in one look-up, so that the address stays short.
 SKUS_PER_LOOK = 50

@@ -13,7 +13,7 @@ _FIELDS = {
     "brand": "Name of its brand, made when it is new.",
     "price": "Price of one, decimal.",
     "currency": "Currency of the price, ISO 4217.",
-    "tax_rate": "Tax in the price, as a share, decimal.",
+    "tax_rate": "Tax in the price, as the source gives it, decimal.",
 }
 
 

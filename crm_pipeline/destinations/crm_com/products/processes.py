@@ -92,11 +92,15 @@ class Follower:
 
 
 def looks_as_sent(change: Change, shown: RemoteObject | None) -> bool:
-    """Whether a product is there and nothing that CRM.COM shows of it differs."""
+    """Whether a product is there and nothing that CRM.COM shows of it differs.
+
+    What it does not show, and what was emptied, is not asked for: the one cannot be seen, and
+    whether the other can be done is not known.
+    """
     return shown is not None and all(
-        is_same(name, change.after.get(name), shown.fields[name])
+        is_same(name, change.after[name], shown.fields[name])
         for name in change.changed
-        if name in shown.fields
+        if name in shown.fields and change.after.get(name)
     )
 
 

@@ -4,35 +4,39 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from crm_pipeline.core.records import Fields, FieldValue, RemoteObject
+from crm_pipeline.destinations.crm_com.assumptions import CLEARED, CLEARED_PRODUCT_TEXT
 from crm_pipeline.destinations.crm_com.products.fields import key_of
 from crm_pipeline.destinations.crm_com.values import as_object, as_objects, as_text, json_number
 
 Body = dict[str, Any]
 
-_TEXTS = {"name": "name", "description": "description", "currency": "currency_code"}
+_TEXTS = {"name": "name", "description": "description"}
+_CURRENCY = "currency_code"
 _NAMED = ("family", "brand")
 _NUMBERS = ("price", "tax_rate")
 
 
 def product_body(sku: str, fields: Fields, changed: Collection[str]) -> Body:
-    """Return one product of a synchronisation: whole, what lost its value as null.
+    """Return one product of a synchronisation: whole, what lost its value emptied.
 
     Raises ValueError for an unreadable number.
 
-    >>> product_body("S", {"name": "Flat white", "family": "Coffee"}, ["brand", "name"])
-    {'sku': 'S', 'name': 'Flat white', 'family': {'name': 'Coffee'}, 'brand': None}
+    >>> product_body("S", {"name": "Tea", "family": "Drinks"}, ["brand", "name", "description"])
+    {'sku': 'S', 'name': 'Tea', 'description': '', 'family': {'name': 'Drinks'}, 'brand': None}
     """
     body: Body = {"sku": sku}
     for field, member in _TEXTS.items():
         if fields.get(field) or field in changed:
-            body[member] = fields.get(field) or None
+            body[member] = fields.get(field) or CLEARED_PRODUCT_TEXT
+    if fields.get("currency"):
+        body[_CURRENCY] = fields["currency"]
     for field in _NAMED:
         if fields.get(field) or field in changed:
-            body[field] = {"name": fields[field]} if fields.get(field) else None
+            body[field] = {"name": fields[field]} if fields.get(field) else CLEARED
     for field in _NUMBERS:
         if fields.get(field) is not None or field in changed:
             value = fields.get(field)
-            body[field] = None if value is None else json_number(value)
+            body[field] = CLEARED if value is None else json_number(value)
     return body
 
 
@@ -60,7 +64,7 @@ def _fields(sku: str, shown: Mapping[str, Any]) -> dict[str, FieldValue]:
         "brand": _name_of(shown, "brand"),
         "price": as_text(shown.get("price")) or as_text(price.get("price")),
         "currency": as_text(shown.get("currency_code")) or as_text(price.get("currency_code")),
-        "tax_rate": as_text(shown.get("tax_rate")),
+        "tax_rate": as_text(shown.get("tax_rate")) or as_text(price.get("tax_rate")),
     }
     return {field: value for field, value in found.items() if value is not None}
 
