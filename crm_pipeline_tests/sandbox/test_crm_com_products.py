@@ -115,6 +115,22 @@ def test_a_known_product_is_changed_where_the_row_says_so(
     assert after["pricing"] == [{"price": 5, "currency_code": "AUD", "tax_rate": 10}]
 
 
+def test_null_clears_what_a_product_has_unless_it_is_switched_to_keep(
+    sandbox: Sandbox, crm: httpx.Client
+) -> None:
+    empty = {name: None for name in WHITE if name not in ("sku", "currency_code")}
+    sandbox.crm_com.switch(process_polls=0, product_null="kept")
+    begin(crm, WHITE)
+    before = crm.get("/products/SKU-1").json()
+    begin(crm, {**empty, "sku": "SKU-1"})
+    assert crm.get("/products/SKU-1").json() == before
+    sandbox.crm_com.switch(product_null="clears")
+    begin(crm, {**empty, "sku": "SKU-1"})
+    after = crm.get("/products/SKU-1").json()
+    assert (after["name"], after["description"]) == ("Flat white", "")
+    assert (after["family"], after["brand"], after["pricing"]) == (None, None, [])
+
+
 @pytest.mark.parametrize("count", [0, 1001])
 def test_a_call_takes_a_thousand_products_at_most(crm: httpx.Client, count: int) -> None:
     rows = [{"sku": f"S{number}", "name": "x"} for number in range(count)]

@@ -407,6 +407,16 @@ def test_goods_that_come_back_take_their_award_with_them(
     assert len(crm.get("/purchases").json()["content"]) == 1
 
 
+@pytest.mark.parametrize("mode", ["ignored", "honoured"])
+def test_the_chosen_id_of_a_return_counts_as_switched(
+    sandbox: Sandbox, crm: httpx.Client, mode: str
+) -> None:
+    sandbox.crm_com.switch(return_id=mode)
+    body = {"id": str(uuid.uuid4()), "reference_number": "r", "amount": 4}
+    kept = crm.post("/purchases/ad_hoc_return", json=body).json()["id"]
+    assert (kept == body["id"]) == (mode == "honoured")
+
+
 @pytest.mark.parametrize("amount", [0, -1, "4.00", None, 4.005])
 def test_a_return_needs_an_amount_above_zero(crm: httpx.Client, amount: Any) -> None:
     body = {"reference_number": "r", "amount": amount}

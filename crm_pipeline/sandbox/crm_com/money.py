@@ -17,8 +17,9 @@ import msgspec
 from crm_pipeline.sandbox.crm_com.failures import invalid
 from crm_pipeline.sandbox.wire import Answer
 
-#: A member that was not sent, or was sent as null.
-ABSENT = msgspec.Raw(b"null")
+#: A member that was not sent, and one that was sent as null.
+ABSENT = msgspec.Raw(b"")
+NULL = msgspec.Raw(b"null")
 
 _NO_PLACES = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THREE_PLACES = "BHD IQD JOD KWD LYD OMR TND"
@@ -45,12 +46,12 @@ def read_currency(value: str | None, default: str) -> str:
 
 
 def read_number(field: str, raw: msgspec.Raw) -> Decimal | None:
-    """Return a JSON number exactly as written; None when absent.
+    """Return a JSON number exactly as written; None when absent or null.
 
     Raises RefusedError for anything else, a number inside a string included.
     """
     text = bytes(raw).strip()
-    if text == b"null":
+    if text in (b"", b"null"):
         return None
     if not _NUMBER.fullmatch(text):
         raise invalid(field, "An amount must be a JSON number.")
@@ -61,7 +62,7 @@ def read_number(field: str, raw: msgspec.Raw) -> Decimal | None:
 
 
 def read_amount(field: str, raw: msgspec.Raw, currency: str) -> int | None:
-    """Return an amount of 0 or more in the smallest unit; None when absent.
+    """Return an amount of 0 or more in the smallest unit; None when absent or null.
 
     Raises RefusedError when it has more decimals than the currency.
     """

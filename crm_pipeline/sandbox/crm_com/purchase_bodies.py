@@ -65,6 +65,7 @@ class SpendBody(msgspec.Struct):
 class _EventBody(msgspec.Struct):
     """What purchases and returns share."""
 
+    id: str | None = None
     reference_number: str | None = None
     contact: ContactRef | None = None
     organisation: OrganisationRef | None = None
@@ -86,7 +87,6 @@ class _EventBody(msgspec.Struct):
 class PurchaseBody(_EventBody):
     """POST purchases."""
 
-    id: str | None = None
     performed_on: int | None = None
     classification: NamedRef | None = None
     transaction_amounts: AmountsBody | None = None
@@ -159,6 +159,7 @@ class PurchaseReader:
         contact = self.contact(body.contact)
         place, tap_code = self.place(body.place)
         return GoodsBack(
+            id=_guid(body.id),
             reference_number=body.reference_number or "",
             date=self._checked_date("date", body.date),
             currency=currency,

@@ -22,6 +22,8 @@ class CrmComSwitches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     duplicate_reference: Literal["accept", "refuse", "first"] = "accept"
     #: Whether the id in the body of a purchase becomes its id. Never when it is taken.
     purchase_id: Literal["honoured", "ignored"] = "honoured"
+    #: The same for an ad hoc return, in whose body no source shows one.
+    return_id: Literal["ignored", "honoured"] = "ignored"
     #: Under which name the time of a purchase is understood; otherwise it is now.
     purchase_date: Literal["both", "date", "performed_on"] = "both"
     #: What ``search_value`` does in ``GET /purchases``, which no source documents.
@@ -51,6 +53,8 @@ class CrmComSwitches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     is_process_shown: bool = True
     #: The name of the process id in the answer to ``POST /synchronise_products``.
     process_id_name: Literal["id", "process_id"] = "id"
+    #: What null does to a member of a product that is there.
+    product_null: Literal["clears", "kept"] = "clears"
     #: SKUs that a synchronisation refuses, each for itself.
     failing_skus: tuple[str, ...] = ()
     #: The names of members of an order; the vendor's own examples still show the old ones.

@@ -8,15 +8,14 @@ Here: processes and what a row may hold. Not here: HTTP.
 
 import dataclasses
 import random
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from crm_pipeline.sandbox.crm_com.catalogue import Catalogue, Product
 from crm_pipeline.sandbox.crm_com.contacts import new_id
 from crm_pipeline.sandbox.crm_com.failures import RefusedError, invalid
-from crm_pipeline.sandbox.crm_com.money import ABSENT, read_amount, read_currency, read_number
+from crm_pipeline.sandbox.crm_com.money import ABSENT, NULL, read_amount, read_currency, read_number
 from crm_pipeline.sandbox.crm_com.shapes import NamedRef, read_shape
 from crm_pipeline.sandbox.crm_com.switches import CrmComSwitches
 
@@ -33,14 +32,14 @@ class SynchroniseBody(msgspec.Struct):
 
 
 class ProductBody(msgspec.Struct):
-    """One row; what is absent or null stays as it is."""
+    """One row; what is absent stays as it is, and null clears it if it can be cleared."""
 
     sku: str
     name: str | None = None
-    description: str | None = None
-    family: NamedRef | None = None
-    brand: NamedRef | None = None
-    type: NamedRef | None = None
+    description: str | msgspec.UnsetType | None = msgspec.UNSET
+    family: NamedRef | msgspec.UnsetType | None = msgspec.UNSET
+    brand: NamedRef | msgspec.UnsetType | None = msgspec.UNSET
+    type: NamedRef | msgspec.UnsetType | None = msgspec.UNSET
     price: msgspec.Raw = ABSENT
     currency_code: str | None = None
     tax_rate: msgspec.Raw = ABSENT
@@ -156,25 +155,39 @@ class Synchroniser:
             row.sku, name=row.name, family_id=None, origin="synchronised", now=now
         )
         product.updated_on = now
-        self._write(product, row, {"price": price, "tax_rate": tax_rate})
+        self._write(product, row, switches)
+        if _says(row.price, switches):
+            product.price = price
+        if _says(row.tax_rate, switches):
+            product.tax_rate = tax_rate
         if price is not None or row.currency_code is not None:
             product.currency = currency
 
-    def _write(
-        self, product: Product, row: ProductBody, numbers: dict[str, Decimal | None]
-    ) -> None:
+    def _write(self, product: Product, row: ProductBody, switches: CrmComSwitches) -> None:
         catalogue = self._catalogue
-        values: dict[str, Any] = {"name": row.name, "description": row.description, **numbers}
+        product.name = row.name or product.name
+        if row.description or _clears(row.description, switches):
+            product.description = row.description or ""
         for field, ref, names in (
             ("family_id", row.family, catalogue.families),
             ("brand_id", row.brand, catalogue.brands),
             ("type_id", row.type, catalogue.types),
         ):
-            if ref is not None and ref.text:
-                values[field] = names.ensure(ref.text)
-        for name, value in values.items():
-            if value is not None:
-                setattr(product, name, value)
+            if isinstance(ref, NamedRef) and ref.text:
+                setattr(product, field, names.ensure(ref.text))
+            elif _clears(ref, switches):
+                setattr(product, field, None)
+
+
+def _clears(value: object, switches: CrmComSwitches) -> bool:
+    """Say whether a member empties what the product has: an empty text, or null where it may."""
+    return value == "" or (value is None and switches.product_null == "clears")
+
+
+def _says(raw: msgspec.Raw, switches: CrmComSwitches) -> bool:
+    """Say whether a number is given, or emptied."""
+    text = bytes(raw).strip()
+    return text != b"" and (text != bytes(NULL) or switches.product_null == "clears")
 
 
 def _sku_of(raw: bytes) -> str:

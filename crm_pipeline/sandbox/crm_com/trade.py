@@ -78,6 +78,7 @@ class GoodsBack:
     organisation_id: str
     contact_id: str | None = None
     tap_code: str | None = None
+    id: str | None = None
     notes: str = ""
 
 
@@ -144,7 +145,7 @@ class Trade:
         home = convert(goods.amount, goods.currency, self._business.currency, rate)
         debit = share(home, self._switches.award_percentage) if goods.contact_id else 0
         kept = Purchase(
-            id=store.free_id(None),
+            id=store.free_id(goods.id if self._switches.return_id == "honoured" else None),
             serial=len(store),
             reference_number=goods.reference_number,
             date=goods.date,
