@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import msgspec
 import pytest
@@ -10,10 +10,13 @@ import pytest
 from crm_pipeline.core.ports import Page, SourceConnection
 from crm_pipeline.core.records import Waits
 from crm_pipeline.errors import CredentialsRefusedError, MalformedAnswerError
+from crm_pipeline.sandbox import Sandbox
+from crm_pipeline.sandbox.crm_com.shop import Shop
 from crm_pipeline.sources.crm_com_orders import SOURCE
 from crm_pipeline.sources.crm_com_orders.api import OrdersApi
 from crm_pipeline.sources.crm_com_orders.orders import decode_orders
 from crm_pipeline_tests.http.scripted_server import ScriptedServer, answer
+from crm_pipeline_tests.sources.conftest import ORGANISATION
 
 #: As the list shows it; the numbers keep their spelling.
 ORDER = (
@@ -247,3 +250,37 @@ def test_another_dataset_is_a_mistake_of_ours(opened: Open) -> None:
     ):
         with pytest.raises(ValueError, match="nothing"):
             call()
+
+
+@pytest.mark.parametrize("form", ["new", "old"])
+def test_orders_of_the_fake_crm_com_are_read_in_lists_and_one_by_one(
+    form: str, sandbox: Sandbox
+) -> None:
+    sandbox.crm_com.switch(order_form=form)
+    shop = Shop(sandbox.crm_com, ORGANISATION.slug)
+    placed = [shop.place_order([("SKU-1", 2, 550)]) for _ in range(120)]
+    shop.change_order(placed[0], state="COMPLETED")
+    api = OrdersApi(
+        SourceConnection(
+            organisation=ORGANISATION.slug,
+            base_url=sandbox.crm_com_url,
+            secrets={"api_key": lambda: ORGANISATION.crm_test_key},
+            waits=Waits(),
+        )
+    )
+    with closing(api):
+        first = api.first_page("orders")
+        assert first.next_link is not None
+        pages = [first, api.next_page(first.next_link)]
+        rows = [row for each in pages for row in api.decode("orders", each).rows.to_pylist()]
+        assert (pages[1].next_link, [each["id"] for each in rows]) == (None, placed)
+        assert (rows[0]["total"], rows[0]["tax_amount"], rows[0]["currency"]) == (1100, 100, "AUD")
+        assert rows[0]["state"] == "COMPLETED"
+        found = api.read_one("orders", placed[0])
+        assert found is not None
+        assert {**rows[0], "extra": None, "completed_at": None} == {
+            **found.rows.to_pylist()[0],
+            "extra": None,
+            "completed_at": None,
+        }
+        assert api.read_one("orders", "00000000-0000-4000-8000-000000000000") is None

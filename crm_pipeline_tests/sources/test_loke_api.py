@@ -86,7 +86,7 @@ def test_orders_of_all_locations_are_one_chain_of_pages(opened: Open) -> None:
         rows("o3"),
     )
     page = api.first_page("orders")
-    found = []
+    found: list[tuple[str, str]] = []
     while True:
         decoded = api.decode("orders", page).rows
         found += zip(decoded["location_id"].to_pylist(), decoded["id"].to_pylist(), strict=True)

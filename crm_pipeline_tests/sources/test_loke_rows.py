@@ -52,7 +52,7 @@ ORDER = {
     "cart": {"id": "c", "currency": "AUD", "items": []},
 }
 PARTS = {"payments": "", "list_members": "01HX5PR2QR6CQ643DZVMXXQKFB", "orders": "LOC207"}
-WHOLE = {"payments": PAYMENT, "list_members": MEMBER, "orders": ORDER}
+WHOLE: dict[str, dict[str, object]] = {"payments": PAYMENT, "list_members": MEMBER, "orders": ORDER}
 
 
 def decode(dataset: str, body: bytes, part: str | None = None) -> DecodedPage:
@@ -219,7 +219,9 @@ def test_a_customer_that_says_a_thing_twice_with_odd_spaces_is_refused() -> None
 
 
 TEXTS = st.sampled_from(["", "x", 'say "hi": you', "Zoë", "2024-06-06T22:00:00Z", "\\", "a/b"])
-VALUES = st.none() | st.booleans() | st.integers() | TEXTS | st.just({}) | st.just([])
+VALUES: st.SearchStrategy[object] = (
+    st.none() | st.booleans() | st.integers() | TEXTS | st.just({}) | st.just([])
+)
 NESTED = st.lists(st.dictionaries(TEXTS, VALUES, max_size=3), max_size=2)
 
 
