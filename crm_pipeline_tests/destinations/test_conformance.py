@@ -1,4 +1,7 @@
-"""What every destination must do, run over all that discovery finds, against its sandbox twin."""
+"""What every destination that holds contacts must do with them, against its sandbox twin.
+
+What every kind of object must do is in ``test_conformance_kinds``.
+"""
 
 import threading
 import traceback
@@ -6,8 +9,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from crm_pipeline.core.ports import DestinationApi, DestinationSpec
-from crm_pipeline.core.records import CHANGE_KINDS, Fields, RemoteObject, WriteResult
+from crm_pipeline.core.ports import DestinationApi
+from crm_pipeline.core.records import Fields, RemoteObject, WriteResult
 from crm_pipeline.destinations import load_destinations
 from crm_pipeline.errors import (
     ConfigurationError,
@@ -43,48 +46,6 @@ def differing(wanted: Fields, contact: RemoteObject) -> list[str]:
         for name in {*wanted, *contact.fields}
         if not is_same(name, wanted.get(name), contact.fields.get(name))
     ]
-
-
-KINDS = {
-    f"{name}-{kind.name}": (spec, kind)
-    for name, spec in sorted(load_destinations().items())
-    for kind in spec.kinds
-}
-
-
-@pytest.fixture(params=sorted(load_destinations()))
-def spec(request: pytest.FixtureRequest) -> DestinationSpec:
-    return load_destinations()[request.param]
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_every_field_is_described_and_every_cost_is_known(name: str) -> None:
-    _, kind = KINDS[name]
-    assert all(field.description.endswith(".") for field in kind.fields.values())
-    assert {field: each.name for field, each in kind.fields.items()} == {
-        field: field for field in kind.fields
-    }
-    assert "create" in kind.calls_for
-    assert set(kind.calls_for) <= set(CHANGE_KINDS)
-    assert kind.batch_size >= 1
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_a_person_has_opt_outs_and_nothing_else_has(name: str) -> None:
-    _, kind = KINDS[name]
-    assert any(field.is_opt_out for field in kind.fields.values()) == (kind.name == "contact")
-
-
-def test_kinds_have_their_own_tables_and_refer_to_kinds_that_go_before_them(
-    spec: DestinationSpec,
-) -> None:
-    assert len({kind.table for kind in spec.kinds}) == len(spec.kinds)
-    before: set[str] = set()
-    for kind in spec.kinds:
-        assert kind.table.startswith("desired/")
-        assert set(kind.references) <= set(kind.fields)
-        assert set(kind.references.values()) <= before
-        before.add(kind.name)
 
 
 def test_what_was_written_is_what_is_read_back(api: DestinationApi) -> None:
