@@ -18,7 +18,7 @@ CUSTOMER = {
     "email": "mina.okafor@example.com",
     "phoneNumber": "+61400000001",
 }
-PAYMENT = {
+PAYMENT: dict[str, object] = {
     "id": "5e0c1c1e-6a44-4e0e-9b3c-0d8f1f6f2a10",
     "billingType": "order/pickup",
     "state": "REFUNDED",
@@ -41,8 +41,8 @@ PAYMENT = {
     "customer": CUSTOMER,
     "items": [{"id": "FOOD014", "name": "Flat white", "amount": 500, "quantity": 2}],
 }
-MEMBER = {**CUSTOMER, "addedAt": "2024-05-07T08:09:10Z"}
-ORDER = {
+MEMBER: dict[str, object] = {**CUSTOMER, "addedAt": "2024-05-07T08:09:10Z"}
+ORDER: dict[str, object] = {
     "id": "7d2f0b52-0a51-4b0e-8c55-0b7f6a1d9e01",
     "status": "COMPLETED",
     "createdAt": "2024-06-06T22:05:00Z",
