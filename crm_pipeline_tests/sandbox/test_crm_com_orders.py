@@ -279,6 +279,7 @@ def test_orders_and_webhooks_are_steered_from_outside(
     rows = call("GET", f"orders?key={SMALL.crm_test_key}")["rows"]
     assert (rows[0]["total"], rows[0]["state"]) == ("7.50", "PENDING")
     call("POST", "orders/place", {**mine, "contact": "nobody"}, 400)
+    call("POST", "orders/place", {**mine, "tap_code": "nowhere"}, 400)
     call("POST", "orders/change", {**mine, "id": "none"}, 400)
     call("POST", "hooks/switches", {"drpo": 1}, 400)
     live = {"api_key": SMALL.crm_live_key}

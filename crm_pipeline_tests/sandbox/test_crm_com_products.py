@@ -98,6 +98,14 @@ def test_a_row_that_fails_does_not_stop_the_others(
     assert [each["sku"] for each in shop.products()] == ["SKU-1", "SKU-2"]
 
 
+def test_a_row_that_cannot_be_read_fails_alone(sandbox: Sandbox, crm: httpx.Client) -> None:
+    sandbox.crm_com.switch(process_polls=0)
+    rows = b'{"sku": "A", "name": "\xff"}, {"sku": "B", "name": "b"}'
+    answer = crm.post("/synchronise_products", content=b'{"products": [' + rows + b"]}")
+    done = crm.get(f"/processes/{answer.json()['id']}").json()
+    assert (done["processed"], done["failed"], done["errors"][0]["sku"]) == (1, 1, "")
+
+
 def test_a_known_product_is_changed_where_the_row_says_so(
     sandbox: Sandbox, crm: httpx.Client
 ) -> None:

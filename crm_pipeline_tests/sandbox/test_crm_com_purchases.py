@@ -84,6 +84,8 @@ def test_a_purchase_is_kept_as_it_was_sent_and_awards_at_once(
     ]
     names = crm.get("/customer_event_classifications").json()["content"]
     assert [each["name"] for each in names] == ["LOKE"]
+    again = post(crm, {**TEN, "classification": {"id": names[0]["id"]}})["id"]
+    assert crm.get(f"/purchases/{again}").json()["classification"]["name"] == "LOKE"
 
 
 def test_amounts_are_numbers_with_the_decimals_of_their_currency(crm: httpx.Client) -> None:
@@ -140,6 +142,8 @@ def test_amounts_that_are_not_given_are_calculated(
             "total_amount",
         ),
         ({"spend_request": {"amount": 1}}, "contact"),
+        ({"contact": {}, "spend_request": {"amount": 1}}, "contact"),
+        ({"spend_request": {"amount": 0}}, "amount"),
         ({"spend_request": {"restrict_fully_covered": True}}, "amount"),
         ({"reference_number": 7}, "reference_number"),
     ],
@@ -429,13 +433,14 @@ def test_a_purchase_of_nobody_waits_for_its_claim(
     kept = post(crm, {**TEN, "venue_tap": {"code": "harbour-coffee-1"}})
     assert kept["rewards"]["award"] == 0
     url = sandbox.crm_com_url.replace("/backoffice/v2", "/self-service/v2/purchases/reclaim")
+    signed_in = {"Authorization": f"Bearer {mina}"}
+    assert refused(crm.post(url, json={}, headers=signed_in))[2] == ["transaction_code"]
     receipt = {
         "transaction_code": "loke:01HX1",
         "organisation": {"venue_tap": {"code": "harbour-coffee-1"}},
         "transaction_amounts": {"total": 10},
         "currency_code": "AUD",
     }
-    signed_in = {"Authorization": f"Bearer {mina}"}
     assert crm.post(url, json=receipt).status_code == 401
     wrong = {**receipt, "transaction_amounts": {"total": 11}}
     assert crm.post(url, json=wrong, headers=signed_in).status_code == 400
@@ -474,6 +479,7 @@ def test_purchases_are_found_by_person_date_classification_and_number(
         (f"contact_id={mina}", ["p:400", "p:500", "p:300"]),
         (f"contact_id={MINA['code']}", ["p:400", "p:500", "p:300"]),
         ("contact_id=nobody", []),
+        (f"contact_id={mina}&search_value=P:4", ["p:400"]),
         (f"contact_id={mina}&date[gte]=300&date[lte]=400", ["p:400", "p:300"]),
         ("date[gte]=200&date[lt]=400", ["p:200", "p:300"]),
         ("date[gt]=200&date[lte]=400&order=ASC", ["p:300", "p:400"]),
@@ -564,9 +570,12 @@ def test_a_hundred_thousand_purchases_are_paged_and_found_quickly(
     assert desk.balance(mina) > 0
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"a=b", b'{"contact":' + b"[" * 100_000])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"[]", b"a=b", b'{"code":"\xff"}', b'{"contact":' + b"[" * 100_000]
+)
 def test_a_body_that_is_no_json_object_is_refused(crm: httpx.Client, raw: bytes) -> None:
-    for path in ("/purchases", "/purchases/ad_hoc_return", "/synchronise_products"):
+    paths = ("/contacts", "/purchases", "/purchases/ad_hoc_return", "/synchronise_products")
+    for path in paths:
         assert refused(crm.post(path, content=raw))[0] == 400
 
 

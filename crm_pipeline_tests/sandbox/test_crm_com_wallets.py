@@ -29,6 +29,8 @@ def test_a_wallet_is_there_from_the_first_moment_and_is_read_by_id_or_code(
     desk.credit(mina, 200)
     wallet = crm.get(f"/wallets/{listed['id']}").json()
     assert wallet == crm.get(f"/wallets/{listed['code']}").json()
+    assert desk.wallet(mina)["id"] == listed["id"]
+    assert [str(each["amount"]) for each in desk.journals()] == ["2.00"]
     assert (wallet["total_balance"], wallet["total_open"], wallet["total_commerce"]) == (2, 2, 0)
     assert wallet["balances"][0]["currency_code"] == "AUD"
     assert refused(crm.get("/wallets/none"))[2] == ["wallet", "none"]
@@ -98,8 +100,14 @@ def test_loyalty_numbers_belong_to_one_contact_and_find_it(crm: httpx.Client, mi
     assert [each["id"] for each in found] == [mina]
     taken = crm.post("/contacts", json={**BARE, **card})
     assert refused(taken)[1] == "CIMALREADYEXISTSFORANOTHERCONTACTEXCEPTION"
-    wrong = crm.put(f"/contacts/{mina}", json={"loyalty_identifiers": ["100000001908"]})
-    assert refused(wrong)[2] == ["loyalty_identifiers"]
+    for given in (["100000001908"], "100000001908"):
+        wrong = crm.put(f"/contacts/{mina}", json={"loyalty_identifiers": given})
+        assert refused(wrong)[2] == ["loyalty_identifiers"]
+
+
+def test_only_the_own_business_has_a_network(crm: httpx.Client) -> None:
+    answer = crm.get("/organisations/none/network")
+    assert refused(answer)[1:] == ("NOTFOUNDEXCEPTION", ["organisation", "none"])
 
 
 def test_tags_are_asked_for_by_either_name_of_the_entity(crm: httpx.Client) -> None:

@@ -57,7 +57,7 @@ def read_changes(
 def _as_object(raw: bytes) -> dict[str, Any]:
     try:
         body = msgspec.json.decode(raw)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError(400, "The body is not JSON.", INVALID_REQUEST, []) from error
     if not isinstance(body, dict):
         raise invalid("body")

@@ -198,5 +198,5 @@ def _tag_ids(raw: bytes) -> list[str]:
     try:
         body: dict[str, Any] = msgspec.json.decode(raw, type=dict[str, Any])
         return msgspec.convert(body["tags"] or [], list[str])
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError) as error:
         raise invalid("tags") from error

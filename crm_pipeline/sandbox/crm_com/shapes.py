@@ -61,7 +61,7 @@ def read_shape(raw: bytes, shape: type[Shape]) -> Shape:
         return msgspec.json.decode(raw, type=shape)
     except msgspec.ValidationError as error:
         raise invalid(_field_of(str(error))) from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError(400, "The body is not JSON.", INVALID_REQUEST, []) from error
 
 

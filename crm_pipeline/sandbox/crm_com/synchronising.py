@@ -193,6 +193,6 @@ def _says(raw: msgspec.Raw, switches: CrmComSwitches) -> bool:
 def _sku_of(raw: bytes) -> str:
     try:
         row = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     return str(row.get("sku", "")) if isinstance(row, dict) else ""
