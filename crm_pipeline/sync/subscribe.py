@@ -5,8 +5,8 @@ and where addresses and secrets come from (``wiring.hooks``). An address may hol
 reported shows it without.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -66,7 +66,10 @@ class ShownSubscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetReport:
-    """What a reset did. ``by_hand``: the source has no way to be told; a person does it there."""
+    """What a reset did. ``by_hand``: the source has no way to be told; a person does it there.
+
+    ``removed`` counts those of ours that were there before and are not any more.
+    """
 
     organisation: str
     source: str
@@ -82,29 +85,30 @@ def reset(hook: WantedHook) -> ResetReport:
     What is subscribed already is replaced; further subscriptions of ours, such as one with an
     address of before, are removed after it. Safe to repeat. Raises what the source's calls raise.
     """
-    if not can_subscribe(hook):
-        return _report(hook, "by_hand")
     if not hook.events:
         raise ConfigurationError(
             f"{hook.organisation} reads nothing from {hook.spec.name} that webhooks are about.",
             not_done="Nothing was subscribed to.",
             remedy="Add datasets, or name `events`, in the organisation's file.",
         )
-    with closing(hook.connect()) as connected:
-        api = cast("SubscribingApi", connected)
+    with _connected(hook) as api:
+        if api is None:
+            return _report(hook, "by_hand")
         before = [each for each in api.subscriptions() if hook.owns(each)]
         url = hook.url()
         api.subscribe(hook.ref, url, hook.events, hook.signing_secret)
-        removed = _remove_others(api, hook, url)
-    return _report(hook, "replaced" if before else "created", removed)
+        left = [each for each in api.subscriptions() if hook.owns(each)]
+        others = _others(hook, left, url)
+        for each in others:
+            api.unsubscribe(each.ref)
+    gone = {each.ref for each in before} - ({each.ref for each in left} - {e.ref for e in others})
+    return _report(hook, "replaced" if before else "created", len(gone))
 
 
 def list_all(hook: WantedHook) -> Sequence[ShownSubscription]:
     """Return what is subscribed at the source, ours and others'; nothing when it cannot tell."""
-    if not can_subscribe(hook):
-        return ()
-    with closing(hook.connect()) as connected:
-        found = cast("SubscribingApi", connected).subscriptions()
+    with _connected(hook) as api:
+        found = api.subscriptions() if api is not None else ()
     return [
         ShownSubscription(
             ref=each.ref, url=hook.shown(each.url), events=each.events, is_ours=hook.owns(each)
@@ -115,27 +119,27 @@ def list_all(hook: WantedHook) -> Sequence[ShownSubscription]:
 
 def delete(hook: WantedHook) -> int:
     """Remove every subscription of ours; return how many there were. Safe to repeat."""
-    if not can_subscribe(hook):
-        return 0
-    with closing(hook.connect()) as connected:
-        api = cast("SubscribingApi", connected)
+    with _connected(hook) as api:
+        if api is None:
+            return 0
         ours = [each.ref for each in api.subscriptions() if hook.owns(each)]
         return sum(api.unsubscribe(ref) for ref in ours)
 
 
-def can_subscribe(hook: WantedHook) -> bool:
-    """Whether the source can be told by a call where to send webhooks."""
-    return bool(hook.spec.hook_events)
+@contextmanager
+def _connected(hook: WantedHook) -> Iterator[SubscribingApi | None]:
+    """Connect; None when the source takes no calls about webhooks."""
+    with closing(hook.connect()) as api:
+        yield cast("SubscribingApi", api) if hasattr(api, "subscribe") else None
 
 
-def _remove_others(api: SubscribingApi, hook: WantedHook, url: str) -> int:
-    """Keep one subscription to ``url``, remove the others of ours: each would send it again."""
-    ours = [each for each in api.subscriptions() if hook.owns(each)]
+def _others(hook: WantedHook, ours: Sequence[Subscription], url: str) -> Sequence[Subscription]:
+    """Return ours but the one to keep: each of them would have the same events sent again."""
     right = [each for each in ours if each.url == url]
     kept = next((each for each in right if each.ref == hook.ref), right[0] if right else None)
     if kept is None:
-        return 0  # the source does not show it yet: better one too many than none
-    return sum(api.unsubscribe(each.ref) for each in ours if each.ref != kept.ref)
+        return ()  # the source does not show it yet: better one too many than none
+    return [each for each in ours if each.ref != kept.ref]
 
 
 def _report(

@@ -16,6 +16,8 @@ COMMANDS = [
     ["plan", "approve"], ["apply"], ["verify"], ["doctor"], ["orgs"], ["orgs", "list"],
     ["orgs", "add"], ["orgs", "check"], ["orgs", "pause"], ["orgs", "resume"], ["orgs", "schema"],
     ["rejects"], ["rejects", "list"], ["ledger"], ["ledger", "migrate"], ["sandbox"],
+    ["receiver"], ["webhooks"], ["webhooks", "reset"], ["webhooks", "list"],
+    ["webhooks", "delete"],
 ]  # fmt: skip
 HEAVY = {
     "dagster", "pyarrow", "duckdb", "deltalake", "pandas", "phonenumbers", "httpx", "sqlalchemy",

@@ -10,7 +10,8 @@ from crm_pipeline.store.ledger.budgets import Budgets
 from crm_pipeline.store.ledger.consents import Consents
 from crm_pipeline.store.ledger.engine import Database
 from crm_pipeline.store.ledger.facets import Facets, Link, Links
-from crm_pipeline.store.ledger.inbox import Appended, Inbox, InboxCounts, InboxRow, Received
+from crm_pipeline.store.ledger.inbox import Appended, Inbox, InboxRow, Received
+from crm_pipeline.store.ledger.inbox_counts import InboxCounts
 from crm_pipeline.store.ledger.leases import Lease, Leases, this_process
 from crm_pipeline.store.ledger.migrating import check, migrate, require_current
 from crm_pipeline.store.ledger.organisations import Organisations, OrganisationStatus

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from crm_pipeline.core.records import Reject
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
+from crm_pipeline.store.ledger.inbox_counts import InboxCounts, read_counts
 from crm_pipeline.store.ledger.rejects import MAX_KEY_LENGTH, Rejects, storable
 from crm_pipeline.store.ledger.schema import inbox
 from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
@@ -23,6 +24,9 @@ from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
 REJECT_STAGE: Literal["land"] = "land"
 #: Tries before an event is parked, unless the drain says otherwise.
 MAX_ATTEMPTS = 8
+
+#: Deleted in one transaction: webhooks that come meanwhile wait for it.
+_PURGED = 2_000
 
 _Name = tuple[str, str, str]
 
@@ -72,20 +76,6 @@ class InboxRow:
     def __repr__(self) -> str:
         """Name the event, never what it says."""
         return f"InboxRow({self.number}, {self.organisation}, {self.source}, {self.event})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboxCounts:
-    """What waits for one organisation.
-
-    ``pending`` holds postponed events too; ``is_due`` says whether one can be drained now.
-    ``oldest`` is when the pending event that came first was received.
-    """
-
-    pending: int = 0
-    failed: int = 0
-    is_due: bool = False
-    oldest: dt.datetime | None = None
 
 
 class Inbox:
@@ -250,20 +240,8 @@ class Inbox:
 
         Organisations for which nothing is pending or failed are left out.
         """
-        now = to_micros(self._clock())
         with self._database.read() as connection:
-            rows = connection.execute(_COUNTS, {"now": now}).all()
-        counted: dict[str, InboxCounts] = {}
-        for row in rows:
-            known = counted.get(row.organisation, InboxCounts())
-            is_pending = row.state == "pending"
-            counted[row.organisation] = InboxCounts(
-                pending=row.events if is_pending else known.pending,
-                failed=known.failed if is_pending else row.events,
-                is_due=bool(row.is_due) if is_pending else known.is_due,
-                oldest=from_micros(row.received_at) if is_pending else known.oldest,
-            )
-        return counted
+            return read_counts(connection, to_micros(self._clock()))
 
     def purge(self, done_before: dt.datetime) -> int:
         """Delete events that were done before a time; return how many.
@@ -271,11 +249,16 @@ class Inbox:
         A replay of one that was purged is stored as if it were new; applying it changes nothing,
         because its version is not newer.
         """
-        statement = sa.delete(inbox).where(
-            inbox.c.state == "done", inbox.c.settled_at < to_micros(done_before)
-        )
-        with self._database.write() as connection:
-            return connection.execute(statement).rowcount
+        where = (inbox.c.state == "done", inbox.c.settled_at < to_micros(done_before))
+        some = sa.select(inbox.c.number).where(*where).order_by(inbox.c.number).limit(_PURGED)
+        statement = sa.delete(inbox).where(inbox.c.number.in_(some))
+        purged = 0
+        while True:
+            with self._database.write() as connection:
+                count = connection.execute(statement).rowcount
+            purged += count
+            if count < _PURGED:
+                return purged
 
     def _with_attempts(self, numbers: Sequence[int], least: int) -> list[int]:
         found: list[int] = []
@@ -323,36 +306,6 @@ class Inbox:
 
 
 _NAME = (inbox.c.organisation, inbox.c.source, inbox.c.dedup)
-
-
-def _counts() -> "sa.Select[tuple[str, str, int, bool, int]]":
-    totals = (
-        sa.select(
-            inbox.c.state,
-            inbox.c.organisation,
-            sa.func.count().label("events"),
-            sa.func.min(inbox.c.number).label("first"),
-        )
-        .where(inbox.c.state.in_(["pending", "failed"]))
-        .group_by(inbox.c.state, inbox.c.organisation)
-        .subquery()
-    )
-    ready = inbox.alias()
-    is_due = sa.exists().where(
-        ready.c.state == totals.c.state,
-        ready.c.organisation == totals.c.organisation,
-        ready.c.not_before <= sa.bindparam("now", type_=sa.BigInteger),
-    )
-    return sa.select(
-        totals.c.organisation,
-        totals.c.state,
-        totals.c.events,
-        is_due.label("is_due"),
-        inbox.c.received_at,
-    ).join(inbox, inbox.c.number == totals.c.first)
-
-
-_COUNTS = _counts()
 
 
 def _name(received: Received) -> _Name:

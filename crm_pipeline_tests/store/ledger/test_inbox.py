@@ -170,6 +170,7 @@ def test_groups_of_many_and_of_none_are_stored(ledger):
     assert len({each.number for each in answers}) == 2_500
     ledger.inbox.settle([each.number for each in answers], "done")
     assert ledger.inbox.waiting() == {}
+    assert ledger.inbox.purge(NOW + dt.timedelta(seconds=1)) == 2_500
 
 
 def test_two_receivers_that_get_the_same_events_in_turn_store_each_once(ledger, other):
