@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crm_pipeline.core.ports import SourceConnection
+from crm_pipeline.core.ports import Page, SourceConnection
 from crm_pipeline.core.records import Reject, Waits
 from crm_pipeline.errors import (
     ConfigurationError,
@@ -310,6 +310,19 @@ def test_a_catalogue_on_a_web_server_is_fetched_with_its_query_and_without_telli
         with pytest.raises(ConfigurationError, match="status 404") as caught:
             api.first_page("products")
     assert "canary" not in str(caught.value)
+
+
+def test_a_server_that_refuses_in_its_own_way_is_an_error(opened: Open) -> None:
+    with ScriptedServer(answer(418)) as server:
+        api = opened(location=f"{server.url}/c.csv")
+        with pytest.raises(MalformedAnswerError, match="status 418"):
+            api.first_page("products")
+
+
+def test_bytes_that_are_no_page_of_ours_are_refused(opened: Open) -> None:
+    page = Page(body=b"{}", next_link=None, server_date=None, digest="")
+    with pytest.raises(MalformedAnswerError, match="page of products"):
+        opened(CSV).decode("products", page)
 
 
 def test_no_error_quotes_a_product(opened: Open) -> None:

@@ -89,6 +89,18 @@ def test_nested_values_keep_the_very_text_that_came() -> None:
     assert (row["customer"], row["customer_id"]) == ('{ "id":"c"}', "c")
 
 
+def test_half_a_character_in_a_name_hides_neither_the_name_nor_the_customer() -> None:
+    customer = '{"id":"c","firstName":"Zoë \\ud83d"}'
+    row = decode_one("payments", f'{{"id":"p","customer":{customer}}}'.encode())
+    assert row["customer_id"] == "c"
+    assert json.loads(str(row["customer"])) == json.loads(customer)
+
+
+def test_a_number_beyond_all_bounds_beside_half_a_character_is_refused() -> None:
+    with pytest.raises(MalformedAnswerError, match="beyond all bounds"):
+        decode("payments", b'[{"id":"p","x":1e999,"y":"\\ud83d"}]')
+
+
 @pytest.mark.parametrize(
     ("members", "expected"),
     [

@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm_pipeline.core.lossless import is_usable_id
+from crm_pipeline.core.lossless import is_usable_id, load_strictly
 from crm_pipeline.core.times import parse_times
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -52,5 +52,5 @@ def _member(text: str | None, name: str) -> str | None:
         raw = _OBJECT.decode(text).get(name)
         value = None if raw is None else _ANYTHING.decode(raw)
     except msgspec.DecodeError:  # half a surrogate pair somewhere in it
-        return None
+        value = load_strictly(text.encode()).get(name)
     return value if is_usable_id(value) else None
