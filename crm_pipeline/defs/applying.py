@@ -15,7 +15,7 @@ from crm_pipeline.core.records import PlanHeader
 from crm_pipeline.defs.bindings import connected, destination_of
 from crm_pipeline.defs.failures import Trouble, dagster_failures, failure_of_many
 from crm_pipeline.defs.isolation import Results, materialised, work_through
-from crm_pipeline.defs.metadata import applied_metadata
+from crm_pipeline.defs.metadata import applied_metadata, not_used
 from crm_pipeline.sync.apply import ApplyReport, apply_plan
 from crm_pipeline.sync.apply.gate import require_approval
 from crm_pipeline.sync.binding import OrganisationBinding
@@ -68,7 +68,9 @@ def load_plans(context: dg.AssetExecutionContext, runtime: dg.ResourceParam[Runt
     destination = context.assets_def.key.path[0]
 
     def step(organisation: OrganisationBinding, _before: dict[str, Any]) -> dict[str, Any]:
-        binding = destination_of(organisation, destination)
+        binding = organisation.destinations.get(destination)
+        if binding is None:
+            return {"digests": {}}
         headers = plans_to_apply(runtime.workspace, organisation.slug, binding, None)
         return {"digests": {header.object_kind: header.digest for header in headers}}
 
@@ -97,6 +99,8 @@ def send(runtime: dg.ResourceParam[Runtime], checked: Handover) -> Handover:
     batch = Batch.of(checked)
 
     def step(organisation: OrganisationBinding, _before: dict[str, Any]) -> dict[str, Any]:
+        if not batch.ready[organisation.slug]["digests"]:
+            return {}
         binding = destination_of(organisation, batch.destination)
         ws, slug = runtime.workspace, organisation.slug
         with connected(binding) as api:
@@ -121,6 +125,8 @@ def record(
         batch = Batch.of(sent)
         done = {
             slug: applied_metadata({kind: ApplyReport(**each) for kind, each in reports.items()})
+            if reports
+            else not_used(f"{slug} has no {batch.destination}.")
             for slug, reports in batch.ready.items()
         }
         yield from materialised(context, Results(done=done, troubles=tuple(batch.troubles)))

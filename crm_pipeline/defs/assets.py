@@ -101,7 +101,7 @@ DESIRED_ASSETS = (
         description="The purchases that should exist, each once, made of payments since the"
         " organisation's go-live; their refunds are beside them.",
         columns=object_columns(purchase_origins()),
-        landed=(("loke", "payments"),),
+        landed=(("loke", "payments"), ("sopost", "orders")),
     ),
     DesiredAsset(
         key=PRODUCTS,

@@ -31,7 +31,7 @@ def freshness_check(source: SourceSpec, dataset: str) -> dg.AssetChecksDefinitio
     ) -> dg.AssetCheckResult:
         with dagster_failures():
             return verdict(
-                "not pulled for more than a day",
+                "silent for more than a day",
                 judge_each(runtime, silence(runtime, source.name, dataset), scope(context)),
                 severity=dg.AssetCheckSeverity.WARN,
             )

@@ -12,11 +12,11 @@ import dagster as dg
 from crm_pipeline.core.ports import DestinationSpec
 from crm_pipeline.defs.applying import check_guards, load_plans, record, send
 from crm_pipeline.defs.assets import Materialised
-from crm_pipeline.defs.bindings import connected, destination_of
+from crm_pipeline.defs.bindings import connected
 from crm_pipeline.defs.columns import applied_columns, drift_columns, plan_columns
 from crm_pipeline.defs.failures import dagster_failures
 from crm_pipeline.defs.isolation import materialise_each
-from crm_pipeline.defs.metadata import Metadata, drift_metadata, plan_metadata
+from crm_pipeline.defs.metadata import Metadata, drift_metadata, not_used, plan_metadata
 from crm_pipeline.defs.partitions import organisations
 from crm_pipeline.defs.shape import DESIRED, OWNERS, StageConfig, policy_for
 from crm_pipeline.sync.apply import recover_writes
@@ -106,8 +106,10 @@ def plan_one(
     runtime: Runtime, destination: str, is_full: bool, organisation: OrganisationBinding
 ) -> Metadata:
     """Settle what a killed process left behind, then plan for one organisation."""
+    if destination not in organisation.destinations:
+        return not_used(f"{organisation.slug} has no {destination}.")
     ws, slug = runtime.workspace, organisation.slug
-    binding = destination_of(organisation, destination)
+    binding = organisation.destinations[destination]
     with connected(binding) as api:
         recover_writes(ws, slug, binding, api)
     return plan_metadata(
@@ -117,7 +119,9 @@ def plan_one(
 
 def verify_one(runtime: Runtime, destination: str, organisation: OrganisationBinding) -> Metadata:
     """Read one organisation's CRM back."""
-    binding = destination_of(organisation, destination)
+    if destination not in organisation.destinations:
+        return not_used(f"{organisation.slug} has no {destination}.")
+    binding = organisation.destinations[destination]
     with connected(binding) as api:
         report = verify(
             runtime.workspace, organisation.slug, binding, api, sample=binding.verify.sample

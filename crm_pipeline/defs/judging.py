@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from crm_pipeline.core.consent import decide
 from crm_pipeline.core.ports import DestinationSpec
 from crm_pipeline.core.records import Change, PlanHeader
+from crm_pipeline.defs.bindings import reads
 from crm_pipeline.defs.choosing import active_slugs
 from crm_pipeline.defs.verdicts import Judged
 from crm_pipeline.sync.plan import iter_changes
@@ -51,7 +52,7 @@ def silence(runtime: Runtime, source: str, dataset: str) -> Judge:
     now = runtime.clock()
 
     def judge(slug: str) -> str | None:
-        if source not in runtime.organisations[slug].sources:
+        if not reads(runtime.organisations[slug], source, dataset):
             return None
         watermark = watermarks.get(slug)
         if watermark is None:

@@ -32,7 +32,7 @@ def verdict(
     *,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
-    """Return a check's result; ``fault`` completes "3 of 1,000 organisations ..."."""
+    """Return a check's result; ``fault`` completes "3 of 1,000 organisations are ..."."""
     offenders = judged.offenders
     return dg.AssetCheckResult(
         passed=not offenders,
@@ -51,15 +51,16 @@ def sentence(fault: str, judged: Judged) -> str:
 
     >>> two = {"alfa": "", "bravo": ""}
     >>> sentence("outside their guard", Judged(offenders=two, total=1000))
-    '2 of 1,000 organisations outside their guard: alfa, bravo.'
+    '2 of 1,000 organisations are outside their guard: alfa, bravo.'
     >>> sentence("outside their guard", Judged(offenders={}, total=25, is_part=True))
-    'None of 25 organisations (those of this run) outside their guard.'
+    'None of 25 organisations (those of this run) is outside their guard.'
     """
-    noun = "organisations (those of this run)" if judged.is_part else "organisations"
+    noun = "organisation" if judged.total == 1 else "organisations"
+    noun += " (those of this run)" if judged.is_part else ""
     if not judged.offenders:
-        return f"None of {judged.total:,} {noun} {fault}."
-    names = named(judged.offenders)
-    return f"{len(judged.offenders):,} of {judged.total:,} {noun} {fault}: {names}."
+        return f"None of {judged.total:,} {noun} is {fault}."
+    names, count = named(judged.offenders), len(judged.offenders)
+    return f"{count:,} of {judged.total:,} {noun} {'is' if count == 1 else 'are'} {fault}: {names}."
 
 
 def why(offenders: Mapping[str, str]) -> dg.TableMetadataValue:

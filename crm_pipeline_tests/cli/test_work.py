@@ -267,7 +267,7 @@ def test_an_unexpected_failure_of_a_stage_is_a_bug_with_a_traceback_only_when_as
     def explode(*_: object, **__: object) -> None:
         raise ValueError("canary")
 
-    monkeypatch.setattr("crm_pipeline.sync.run.make_plan", explode)
+    monkeypatch.setattr("crm_pipeline.sync.run.make_kind_plan", explode)
     plain = run("sync", "--org", "blue")
     assert plain.code == 70
     assert "canary" not in plain.err + plain.out

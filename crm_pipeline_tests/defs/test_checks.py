@@ -15,11 +15,11 @@ def test_after_a_good_sweep_every_check_passes_in_words(world):
     world.run_job("sweep_job", "sweep", which="ALL")
     evaluations = judged(world).get_asset_check_evaluations()
     assert {each.check_name: (each.passed, each.description) for each in evaluations} == {
-        "freshness": (True, "None of 3 organisations not pulled for more than a day."),
-        "guards": (True, "None of 3 organisations outside their guard."),
-        "consent": (True, "None of 3 organisations widening consent without proof."),
-        "balance": (True, "None of 3 organisations out of balance."),
-        "uniqueness": (True, "None of 3 organisations holding somebody twice."),
+        "freshness": (True, "None of 3 organisations is silent for more than a day."),
+        "guards": (True, "None of 3 organisations is outside their guard."),
+        "consent": (True, "None of 3 organisations is widening consent without proof."),
+        "balance": (True, "None of 3 organisations is out of balance."),
+        "uniqueness": (True, "None of 3 organisations is holding somebody twice."),
     }
 
 
@@ -28,7 +28,7 @@ def test_organisations_that_were_never_pulled_are_named_as_a_warning(world):
     found = check_of(judged(world), "freshness")
     assert found.severity == dg.AssetCheckSeverity.WARN
     assert found.description == (
-        "2 of 3 organisations not pulled for more than a day: bravo, charlie."
+        "2 of 3 organisations are silent for more than a day: bravo, charlie."
     )
 
 
@@ -36,7 +36,7 @@ def test_a_plan_outside_its_guard_is_named_with_the_figure_and_the_limit(world):
     world.write("bravo", world.loke_id("bravo"), guards={"max_creates": 3})
     world.run_job("sweep_job", "sweep", which="ALL")
     found = check_of(judged(world), "guards")
-    assert found.description == "1 of 3 organisations outside their guard: bravo."
+    assert found.description == "1 of 3 organisations is outside their guard: bravo."
     (row,) = found.metadata["why"].records
     assert "12 of at most 3" in row.data["why"]
 
@@ -51,7 +51,7 @@ def test_outcomes_that_do_not_add_up_are_found(world):
         )
     found = check_of(judged(world), "balance")
     assert not found.passed
-    assert found.description == "1 of 3 organisations out of balance: alfa."
+    assert found.description == "1 of 3 organisations is out of balance: alfa."
 
 
 def test_a_run_of_one_organisation_judges_that_one_only_and_says_so(world):
@@ -60,7 +60,7 @@ def test_a_run_of_one_organisation_judges_that_one_only_and_says_so(world):
     result = world.materialise("*", "alfa")
     assert result.success, failures_of(result)
     assert check_of(result, "guards").description == (
-        "None of 1 organisations (those of this run) outside their guard."
+        "None of 1 organisation (those of this run) is outside their guard."
     )
 
 

@@ -95,7 +95,7 @@ def broken(*_args: object, **_more: object) -> None:
 
 
 def test_an_exception_that_carries_a_row_is_scrubbed_at_every_stage_of_a_sweep(world, monkeypatch):
-    for stage in ("pull", "resolve_contacts", "make_plan", "apply_plan"):
+    for stage in ("pull", "resolvers", "make_kind_plan", "apply_plan"):
         with monkeypatch.context() as patch:
             patch.setattr(f"crm_pipeline.sync.run.{stage}", broken)
             result = world.run_job("sweep_job", "sweep", organisations=["alfa"])
@@ -107,8 +107,8 @@ def test_an_exception_that_carries_a_row_is_scrubbed_at_every_stage_of_a_sweep(w
 def test_an_exception_that_carries_a_row_is_scrubbed_in_every_asset(world, monkeypatch):
     places = {
         "loke/customers": ("assets.pull", "assets.landed_metadata"),
-        "contacts": ("assets.resolve_contacts",),
-        "crm_com/plan": ("destinations.make_plan",),
+        "contacts": ("assets.resolvers",),
+        "crm_com/plan": ("destinations.make_kind_plan",),
         "crm_com/applied": (
             "applying.require_approval",
             "applying.apply_plan",
