@@ -595,21 +595,20 @@ def test_the_doctor_proves_that_purchases_can_be_read_and_searched(
 ) -> None:
     sandbox.crm_com.switch(purchase_search=search)
     Desk(sandbox.crm_com, KEY).make_purchases(1)
-    for sends in ('["contacts", "purchases"]', "contacts\npurchases"):
-        with connected(sandbox.crm_com_url, options={"sends": sends}) as api:
-            findings = {each.check: each.is_ok for each in api.check()}
-        assert {name: findings[name] for name in findings if "purchase" in name} == checks
+    with connected(sandbox.crm_com_url, options={"sends": "contact,purchase"}) as api:
+        findings = {each.check: each.is_ok for each in api.check()}
+    assert {name: findings[name] for name in findings if "purchase" in name} == checks
 
 
 def test_the_doctor_asks_about_purchases_only_when_they_are_sent(sandbox: Sandbox) -> None:
-    with connected(sandbox.crm_com_url, options={"sends": '["contacts"]'}) as api:
+    with connected(sandbox.crm_com_url, options={"sends": "contact", "tags": "[]"}) as api:
         assert [each.check for each in api.check()] == ["key", "custom_fields"]
     assert sandbox.crm_com.requests.count("GET", "/purchases") == 0
 
 
 def test_the_doctor_says_that_purchases_cannot_be_read(sandbox: Sandbox) -> None:
     sandbox.crm_com.faults.add(FaultRule(kind="status", status=403, path="/purchases"))
-    with connected(sandbox.crm_com_url, options={"sends": "purchases"}) as api:
+    with connected(sandbox.crm_com_url, options={"sends": "purchase"}) as api:
         finding = api.check()[-1]
     assert (finding.check, finding.is_ok) == ("purchases", False)
     assert finding.remedy

@@ -47,8 +47,8 @@ class Kind(Protocol):
 class CrmComApi:
     """Writes and reads one organisation's objects. Thread-safe.
 
-    Options: ``key_prefix`` (how codes of ours start); ``tags`` (ids or names of all tags that are
-    ours) and ``sends`` (what is sent), each a JSON list or one a line.
+    Options: ``key_prefix`` (how codes of ours start), ``tags`` (ids or names of all tags that are
+    ours: a JSON list, or one a line), ``sends`` (the kinds that are sent, separated by commas).
     """
 
     def __init__(self, connection: DestinationConnection, *, seams: Seams | None = None) -> None:

@@ -10,6 +10,7 @@ from crm_pipeline.destinations.crm_com.assumptions import KEY_MODES, PURCHASES_P
 from crm_pipeline.destinations.crm_com.calls import Calls, Tally
 from crm_pipeline.destinations.crm_com.contacts.fields import FIELDS, custom_key
 from crm_pipeline.destinations.crm_com.memberships.tags import Tags
+from crm_pipeline.destinations.crm_com.purchases.fields import PURCHASE
 from crm_pipeline.destinations.crm_com.values import as_object, as_text, listed
 from crm_pipeline.errors import CrmPipelineError
 
@@ -20,7 +21,7 @@ _UNUSED_REFERENCE = "crm-pipeline:doctor:no-such-purchase"
 class Doctor:
     """Asks one organisation's CRM.COM.
 
-    Options: ``tags`` (ids or names of tags that must exist), ``sends`` (what is sent).
+    Options: ``tags`` (ids or names of tags that must exist), ``sends`` (the kinds that are sent).
     """
 
     def __init__(
@@ -49,9 +50,9 @@ class Doctor:
             ]
         except CrmPipelineError as error:
             return [_failed("key", error)]
-        if self._options.get("tags"):
+        if listed(self._options.get("tags")):
             findings += self._findings("tags", self._tags_exist)
-        if "purchases" in listed(self._options.get("sends")):
+        if PURCHASE in self._options.get("sends", "").split(","):
             findings += self._findings("purchases", self._purchases)
         return findings
 
