@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from crm_pipeline.sandbox import Sandbox, demo_organisations
+from crm_pipeline.sandbox import FaultRule, Sandbox, demo_organisations
 from crm_pipeline_tests.sandbox.conftest import SMALL, Clock, rows_of, scan
 
 SHOP = dataclasses.replace(SMALL, payments=2500, currency="NZD")
@@ -362,3 +362,31 @@ def test_another_seeding_of_customers_begins_payments_again(sandbox: Sandbox) ->
     assert len(payments) == 2500
     known = {row["id"] for row in sandbox.loke.customers(SHOP.slug)}
     assert {row["customer"]["id"] for row in payments if "customer" in row} <= known
+
+
+def test_a_refunded_payment_stays_where_it_was_made(sandbox: Sandbox, loke: httpx.Client) -> None:
+    payment = next(
+        row
+        for row in sandbox.loke.payments(SHOP.slug)
+        if "refundedAt" not in row and "locationId" in row
+    )
+    refunded = sandbox.loke.refund(SHOP.slug, payment["id"])
+    at = payment["locationId"]
+    assert loke.get(f"{PAYMENTS}?sort=updated&locationId={at}").json()[0] == refunded
+
+
+def test_ties_of_payments_may_come_in_another_order(sandbox: Sandbox, loke: httpx.Client) -> None:
+    url = f"{PAYMENTS}?sort=updated"
+    before = loke.get(url).json()
+    sandbox.loke.faults.add(FaultRule(kind="shuffle_ties", path="/payments"))
+    shuffled = loke.get(url).json()
+    assert shuffled != before
+    assert len(shuffled) == 100
+    assert loke.get(url).json() == before
+
+
+def test_an_unknown_order_is_not_found(sandbox: Sandbox, loke: httpx.Client) -> None:
+    place = sandbox.loke.tenant(SHOP.slug).locations[0]["id"]
+    for order in ("none", sandbox.loke.payments(SHOP.slug)[0]["id"]):
+        assert loke.get(f"{ROOT}/locations/{place}/orders/{order}").status_code == 404
+    assert sandbox.loke.order(SHOP.slug, "none") is None

@@ -155,7 +155,7 @@ class Reading:
         """GET locations/{id}/orders/{id}."""
         store, (_, _, _, location_id, _, order_id) = self._tenant(request).orders, request.segments
         found = store.find(order_id)
-        if found is None or store.location_of(order_id) != location_id:
+        if store.location_of(order_id) != location_id or found is None:
             return self._answers.error(404, "Order not found")
         return json_answer(dressed(found, self._loke.switches))
 

@@ -133,9 +133,7 @@ class LokeState:
         return tenant.refused_with is None and bool(tenant.subscriptions.to(event))
 
     def _emit(self, tenant: Tenant, event: str, part: Payload) -> None:
-        """Send an event to every subscription that wants it."""
-        if not self._wants(tenant, event):
-            return
+        """Send an event to every subscription that wants it; ask ``_wants`` first."""
         body = msgspec.json.encode({**envelope(event, tenant.organisation), **part})
         for subscription in tenant.subscriptions.to(event):
             self.hooks.send(
