@@ -20,8 +20,9 @@ from crm_pipeline.errors import (
     MalformedAnswerError,
     SourceUnstableError,
 )
-from crm_pipeline.sources.catalogue import SOURCE, places
+from crm_pipeline.sources.catalogue import SOURCE
 from crm_pipeline.sources.catalogue.api import CatalogueApi
+from crm_pipeline.sources.catalogue.places import LIMIT_BYTES
 from crm_pipeline_tests.http.scripted_server import ScriptedServer, answer
 
 Open = Callable[..., CatalogueApi]
@@ -286,10 +287,11 @@ def test_a_file_that_is_not_there_or_no_file_is_a_matter_of_settings(
             opened(location=str(tmp_path / name), format="csv").first_page("products")
 
 
-def test_a_file_beyond_the_limit_is_not_read(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "LIMIT_BYTES", 20)
-    with pytest.raises(ConfigurationError, match="more than 20 bytes"):
-        opened(CSV).first_page("products")
+def test_a_file_beyond_the_limit_is_not_read(opened: Open, tmp_path: Path) -> None:
+    with (tmp_path / "huge.csv").open("wb") as file:
+        file.truncate(LIMIT_BYTES + 1)
+    with pytest.raises(ConfigurationError, match=f"more than {LIMIT_BYTES} bytes"):
+        opened(location=str(tmp_path / "huge.csv")).first_page("products")
 
 
 def test_a_file_address_is_a_path(opened: Open, tmp_path: Path) -> None:

@@ -69,6 +69,8 @@ class _FilePlace:
             path = Path(self.path).expanduser()
             if not path.is_file() and path.exists():  # a pipe would keep us waiting
                 raise _unusable("names no file")
+            if path.stat().st_size > LIMIT_BYTES:
+                raise _too_long()
             with path.open("rb") as file:
                 body = file.read(LIMIT_BYTES + 1)
         except OSError as error:
@@ -78,8 +80,8 @@ class _FilePlace:
                 remedy="Put the file in its place, make it readable, or correct the source's"
                 " `location`; a path that is not absolute starts at the working folder.",
             ) from None
-        if len(body) > LIMIT_BYTES:
-            raise _unusable(f"names a file of more than {LIMIT_BYTES} bytes")
+        if len(body) > LIMIT_BYTES:  # it grew meanwhile
+            raise _too_long()
         return Fetched(body=body, server_date=None)
 
     def close(self) -> None:
@@ -120,6 +122,10 @@ class _WebPlace:
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
+
+
+def _too_long() -> ConfigurationError:
+    return _unusable(f"names a file of more than {LIMIT_BYTES} bytes")
 
 
 def _unusable(fault: str) -> ConfigurationError:

@@ -27,7 +27,7 @@ from crm_pipeline.core.normalise import InvalidValueError, exponent_of, smallest
 from crm_pipeline.core.ports import DatasetSpec, DecodedPage
 from crm_pipeline.core.times import format_time
 from crm_pipeline.errors import MalformedAnswerError
-from crm_pipeline.sources.crm_com_orders.assumptions import FIRST_MILLISECONDS, PAGE_SIZE, PATHS
+from crm_pipeline.sources.crm_com_orders.assumptions import FIRST_MILLISECONDS, PATHS
 
 #: Column, kind of the landed value, meaning.
 _COLUMNS: tuple[tuple[str, Kind, str], ...] = (
@@ -73,7 +73,7 @@ ORDERS = DatasetSpec(
     description="Every order placed at CRM.COM, one row an order and version.",
     columns=columns_of((*_LANDED, EXTRA_RULE)),
     schema=schema_of((*_LANDED, EXTRA_RULE)),
-    page_size=PAGE_SIZE,
+    page_size=0,  # no page is suspicious for being full: each says whether more follow
     version_column="changed_at",
     reading="whole",
 )
