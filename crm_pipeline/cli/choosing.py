@@ -1,12 +1,12 @@
 """Which of an organisation's sources and destinations a command is about."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from crm_pipeline.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding
+    from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, SourceBinding
 
 Binding = TypeVar("Binding")
 
@@ -21,6 +21,25 @@ def chosen(what: str, bindings: Mapping[str, Binding], name: str | None) -> Mapp
             not_done="Nothing was done.",
         )
     return {name: bindings[name]}
+
+
+def chosen_datasets(source: "SourceBinding", names: Sequence[str] | None) -> frozenset[str]:
+    """Return the datasets of one source, as ``<source>/<dataset>``: all, or those named."""
+    known = frozenset(f"{source.spec.name}/{each}" for each in source.datasets)
+    return known if not names else known.intersection(names)
+
+
+def check_datasets(organisation: "OrganisationBinding", names: Sequence[str] | None) -> None:
+    """Raise ConfigurationError for a dataset that the organisation does not read."""
+    known = sorted(
+        name for source in organisation.sources.values() for name in chosen_datasets(source, None)
+    )
+    for name in names or ():
+        if name not in known:
+            raise ConfigurationError(
+                f"{organisation.slug} does not read {name!r}. It reads: {', '.join(known)}.",
+                not_done="Nothing was done.",
+            )
 
 
 def chosen_destinations(

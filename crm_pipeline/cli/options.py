@@ -17,6 +17,10 @@ MaybeDestination = Annotated[
     str | None,
     typer.Option("--destination", metavar="NAME", help="Only this destination, such as crm_com."),
 ]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option("--dataset", metavar="SOURCE/NAME", help="Only this dataset; may be repeated."),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Write one JSON document to standard output instead.")
 ]

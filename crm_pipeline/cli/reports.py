@@ -40,6 +40,7 @@ def sync_json(report: "SyncReport") -> dict[str, Any]:
     """Return one organisation's sync, for ``--json``."""
     return {
         "pulls": pulls_json(report),
+        "drained": drained_json(report),
         "resolved": resolved_json(report),
         "plans": {name: plan_document(each) for name, each in report.plans.items()},
         "applied": {name: report_json(each) for name, each in report.applied.items()},
@@ -51,6 +52,14 @@ def sync_json(report: "SyncReport") -> dict[str, Any]:
 def pulls_json(report: "SyncReport") -> dict[str, Any]:
     """Return what each dataset's pull did, for ``--json``."""
     return {name: dataclasses.asdict(each) for name, each in report.pulls.items()}
+
+
+def drained_json(report: "SyncReport") -> dict[str, Any] | None:
+    """Return what came out of the inbox, for ``--json``."""
+    if report.drained is None:
+        return None
+    names = ("landed", "settled", "postponed", "failed", "reads", "is_complete")
+    return {name: getattr(report.drained, name) for name in names}
 
 
 def resolved_json(report: "SyncReport") -> dict[str, Any]:
@@ -79,6 +88,9 @@ def show_pulls(screen: "Screen", report: "SyncReport") -> None:
     for name, each in report.pulls.items():
         scan = "whole scan" if each.is_sweep else "newest pages"
         screen.line(f"{report.organisation}: {name}: {each.rows_landed:,} rows landed ({scan}).")
+    if report.drained is not None and report.drained.settled:
+        settled, rows = report.drained.settled, report.drained.landed
+        screen.line(f"{report.organisation}: {settled:,} webhooks drained, {rows:,} rows landed.")
     for name, resolved in report.resolved.items():
         if resolved.rows or name == "contacts":
             screen.line(f"{report.organisation}: {resolved.rows:,} {name} worked out.")
@@ -131,4 +143,5 @@ def _applied(report: "SyncReport") -> int | None:
 
 def _set_aside_before_plan(report: "SyncReport") -> int:
     resolved = sum(each.rejects for each in report.resolved.values())
-    return resolved + sum(each.rejects for each in report.pulls.values())
+    drained = report.drained.failed if report.drained is not None else 0
+    return resolved + drained + sum(each.rejects for each in report.pulls.values())

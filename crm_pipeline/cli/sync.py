@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crm_pipeline.cli.options import (
+    Datasets,
     Full,
     Json,
     MaybeDestination,
@@ -34,7 +35,7 @@ EXAMPLES = examples(
 )
 
 
-def sync(
+def sync(  # noqa: PLR0913  one option each
     *,
     org: MaybeOrganisation = None,
     every_organisation: Annotated[
@@ -42,6 +43,7 @@ def sync(
     ] = False,
     source: MaybeSource = None,
     destination: MaybeDestination = None,
+    dataset: Datasets = None,
     full: Full = False,
     loop: Annotated[bool, typer.Option("--loop", help="Again and again, until Ctrl-C.")] = False,
     every: Annotated[
@@ -62,7 +64,7 @@ def sync(
             "Say which organisations: --org SLUG for one, or --all.", not_done="Nothing was done."
         )
     screen = Screen(is_json=as_json)
-    narrow = _Narrow(source, destination, is_full=full)
+    narrow = _Narrow(source, destination, dataset, is_full=full)
     with stopping() as stop, ProgressDisplay() as progress, opened_runtime(progress) as runtime:
         code = _one_round(runtime, org, narrow, screen, progress, stop)
         while loop and not stop.wait(every):
@@ -85,7 +87,15 @@ def stopping() -> Iterator[threading.Event]:
 class _Narrow:
     """Which part of a sync was asked for."""
 
-    def __init__(self, source: str | None, destination: str | None, *, is_full: bool) -> None:
+    def __init__(
+        self,
+        source: str | None,
+        destination: str | None,
+        datasets: list[str] | None,
+        *,
+        is_full: bool,
+    ) -> None:
+        self.datasets = datasets or None
         self.sources = None if source is None else [source]
         self.destinations = None if destination is None else [destination]
         self.is_full = is_full
@@ -145,7 +155,7 @@ def _all_slugs(runtime: "Runtime") -> list[str]:
 
 
 def _sync_one(runtime: "Runtime", slug: str, narrow: _Narrow) -> "SyncReport":
-    from crm_pipeline.cli.choosing import chosen
+    from crm_pipeline.cli.choosing import check_datasets, chosen
     from crm_pipeline.sync.run import SyncReport, sync_organisation
 
     try:
@@ -156,6 +166,7 @@ def _sync_one(runtime: "Runtime", slug: str, narrow: _Narrow) -> "SyncReport":
         ):
             for name in names or ():
                 chosen(what, bindings, name)
+        check_datasets(organisation, narrow.datasets)
     except CrmPipelineError as error:
         return SyncReport(organisation=slug, errors=[error])
     return sync_organisation(
@@ -163,6 +174,7 @@ def _sync_one(runtime: "Runtime", slug: str, narrow: _Narrow) -> "SyncReport":
         organisation,
         sources=narrow.sources,
         destinations=narrow.destinations,
+        datasets=narrow.datasets,
         is_full=narrow.is_full,
     )
 

@@ -4,6 +4,7 @@ Each stage is safe to repeat and each failure is kept apart: a source that does 
 not stop what was landed before from being delivered.
 """
 
+import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from crm_pipeline.errors import (
 from crm_pipeline.store.ledger import this_process
 from crm_pipeline.sync.apply import ApplyReport, apply_plan, recover_writes
 from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, SourceBinding
+from crm_pipeline.sync.drain import DrainReport, drain
 from crm_pipeline.sync.land import PullReport, pull
 from crm_pipeline.sync.plan import make_kind_plan, plan_name
 from crm_pipeline.sync.resolve import ResolveReport, resolvers
@@ -34,6 +36,7 @@ class SyncReport:
     """
 
     organisation: str
+    drained: DrainReport | None = None
     pulls: dict[str, PullReport] = field(default_factory=dict)
     resolved: dict[str, ResolveReport] = field(default_factory=dict)
     plans: dict[str, PlanHeader] = field(default_factory=dict)
@@ -57,20 +60,24 @@ def sync_organisation(
     *,
     sources: Collection[str] | None = None,
     destinations: Collection[str] | None = None,
+    datasets: Collection[str] | None = None,
     is_full: bool = False,
 ) -> SyncReport:
     """Bring every destination of one organisation up to date; never raises for a failed stage.
 
-    ``sources`` and ``destinations`` narrow the work; ``is_full`` scans the whole source and
-    compares everything. Another sync of the same organisation in progress is a LeaseHeldError in
-    the report. Success or failure is recorded for ``status``.
+    ``sources``, ``destinations`` and ``datasets`` (``<source>/<dataset>``) narrow the work;
+    ``is_full`` scans the whole source and compares everything. Without ``datasets``, those that
+    have to be read whole are left to their schedules (``is_due``). Another sync of the same
+    organisation in progress is a LeaseHeldError in the report. Success or failure is recorded for
+    ``status``.
     """
     report = SyncReport(organisation=organisation.slug)
     lease_seconds = ws.waits.lease_seconds
     with _kept(report):
         require_active(ws, organisation)
         with ws.ledger.leases.hold(f"sync:{organisation.slug}", this_process(), lease_seconds):
-            _sync(ws, organisation, report, sources, destinations, is_full=is_full)
+            chosen = _Chosen(sources, destinations, datasets, is_full)
+            _sync(ws, organisation, report, chosen)
     _record(ws, report)
     return report
 
@@ -79,32 +86,73 @@ def _sync(
     ws: Workspace,
     organisation: OrganisationBinding,
     report: SyncReport,
-    sources: Collection[str] | None,
-    destinations: Collection[str] | None,
-    *,
-    is_full: bool,
+    chosen: "_Chosen",
 ) -> None:
+    pulled: dict[str, dt.datetime] = {}
     for name, source in organisation.sources.items():
-        if sources is None or name in sources:
+        if chosen.sources is None or name in chosen.sources:
             with _kept(report):
-                pull_source(ws, organisation.slug, source, report, is_full=is_full)
-    is_whole = is_full and not report.errors
+                began = ws.clock()
+                pull_source(ws, organisation.slug, source, report, chosen.datasets, chosen.is_full)
+                pulled[name] = began
+    with _kept(report):
+        report.drained = drain(ws, organisation, pulled=pulled)
+        report.errors += report.drained.errors
+    is_whole = chosen.is_full and not report.errors
     for name, resolve in resolvers(organisation).items():
         with _kept(report):
             report.resolved[name] = resolve(ws, is_full=is_whole)
     for name, destination in organisation.destinations.items():
-        if destinations is None or name in destinations:
+        if chosen.destinations is None or name in chosen.destinations:
             with _kept(report):
                 deliver(ws, organisation.slug, destination, report, is_full=is_whole)
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What part of a sync was asked for; None is everything."""
+
+    sources: Collection[str] | None
+    destinations: Collection[str] | None
+    datasets: Collection[str] | None
+    is_full: bool
+
+
+def is_due(
+    ws: Workspace,
+    slug: str,
+    source: SourceBinding,
+    dataset: str,
+    datasets: Collection[str] | None,
+    is_full: bool,
+) -> bool:
+    """Whether a sync reads a dataset.
+
+    One that was named, in a full sync every one. Else those that cost a page when nothing is new,
+    and any other that was never read.
+    """
+    if datasets is not None:
+        return f"{source.spec.name}/{dataset}" in datasets
+    if is_full or source.spec.datasets[dataset].reading in ("newest_first", "keyed"):
+        return True
+    return ws.ledger.watermarks.get(slug, source.spec.name, dataset) is None
+
+
 def pull_source(
-    ws: Workspace, slug: str, source: SourceBinding, report: SyncReport, *, is_full: bool
+    ws: Workspace,
+    slug: str,
+    source: SourceBinding,
+    report: SyncReport,
+    datasets: Collection[str] | None,
+    is_full: bool,
 ) -> None:
-    """Pull every dataset of one source into the lake."""
+    """Pull the datasets of one source that are due into the lake."""
+    due = [each for each in source.datasets if is_due(ws, slug, source, each, datasets, is_full)]
+    if not due:
+        return
     api = source.connect()
     try:
-        for dataset in source.datasets:
+        for dataset in due:
             report.pulls[f"{source.spec.name}/{dataset}"] = pull(
                 ws,
                 slug,

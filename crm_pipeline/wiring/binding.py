@@ -140,6 +140,7 @@ class Binder:
         }
         options = {name: getattr(source, name) for name in SOURCE_OPTIONS}
         options["datasets"] = ",".join(source.datasets)
+        options["currency"] = organisation.currency
 
         def connect() -> SourceApi:
             return spec.connect(

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from crm_pipeline.core.mapping import DEFAULT_LOKE_CUSTOMER, FieldMapping, MappingContext, override
-from crm_pipeline.core.pulling import PullRules
+from crm_pipeline.core.pulling import ListRule, PullRules
 from crm_pipeline.core.purchases import Place, PurchaseRules
 from crm_pipeline.core.samples import ConsentRule
 from crm_pipeline.settings.organisation import (
@@ -162,7 +162,14 @@ def pull_rules(
 ) -> PullRules:
     """Return how a source is read."""
     overlap = source.overlap_seconds
-    return PullRules(overlap_seconds=overlap_seconds if overlap is None else overlap)
+    return PullRules(
+        overlap_seconds=overlap_seconds if overlap is None else overlap,
+        lists=tuple(
+            ListRule(id=each.id, name=each.name, min_share=each.min_share)
+            for each in organisation.lists
+            if name == LOYALTY
+        ),
+    )
 
 
 def _reads(organisation: OrganisationSettings, source: str, dataset: str) -> bool:

@@ -29,6 +29,8 @@ LARGEST_CHUNK = 64
 #: This many failed tries in a row, for each thread, and the destination counts as down.
 FAILURES_PER_THREAD = 3
 LANES = (0, 1)
+#: The engine looks up this often during its lease, so that a long call does not outlive it.
+LOOKS_A_LEASE = 4
 
 
 @dataclass(order=True, slots=True)
@@ -76,6 +78,11 @@ class Engine:
         self._chance = chance
         self._limits = binding.plan.limits
         self._places = itertools.count()
+        self._unknown = {
+            row.key
+            for row in ws.ledger.outbox.unfinished(header.organisation, header.destination)
+            if row.object_kind == header.object_kind
+        }
         self._refused: list[Change] = []
         self._waiting: list[_Task] = []
         self._running: dict[Future[Sequence[WriteResult]], _Task] = {}
@@ -126,7 +133,9 @@ class Engine:
         is_again = bool(chunk) and chunk[0].reason == SECOND_CHANCE
         fresh = chunk
         if not is_again:
-            fresh = needing_calls(self._ws, self._books, self._header, self._kind, chunk)
+            free = [change for change in chunk if change.key not in self._unknown]
+            self._note_unknown(len(chunk) - len(free))
+            fresh = needing_calls(self._ws, self._books, self._header, self._kind, free)
         if not fresh:
             return
         self._books.begin(self._digest, fresh)
@@ -136,6 +145,12 @@ class Engine:
         for group in groups:
             task = _Task(due=0.0, place=next(self._places), changes=group)
             self._running[pool.submit(self._try, task)] = task
+
+    def _note_unknown(self, count: int) -> None:
+        """Leave changes alone whose object has an earlier write that nobody can tell about yet."""
+        if count:
+            self.unfinished += count
+            self.trouble = "outcome_unknown"
 
     def _send_due(self, pool: ThreadPoolExecutor) -> None:
         now = self._monotonic()
@@ -166,6 +181,8 @@ class Engine:
 
     def _collect(self) -> None:
         timeout = self._until_next_due()
+        longest = self._ws.waits.lease_seconds / LOOKS_A_LEASE
+        timeout = longest if timeout is None else min(timeout, longest)
         if not self._running:
             if timeout:
                 self._books.flush()

@@ -1,7 +1,8 @@
 """What became of the writes that a killed process left behind?
 
 Their intents are in the ledger, their receipts are not. Each is read back from the CRM: what is
-there is recorded as applied, what is not becomes pending again. Nothing is sent here.
+there is recorded as applied, what is not becomes pending again. What cannot be told now stays
+unknown, and its object is left alone. Nothing is sent here.
 """
 
 import datetime as dt
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from crm_pipeline.core.ports import DestinationApi
 from crm_pipeline.core.records import Change, WriteResult
+from crm_pipeline.errors import DataError, TryLaterError
 from crm_pipeline.store.ledger import OutboxRow
 from crm_pipeline.sync.apply.ledgering import Ledgering
 from crm_pipeline.sync.apply.outcomes import is_there
@@ -38,7 +40,10 @@ def recover(
     for digest, changes in _by_plan(ws, books.organisation, binding, rows).items():
         for change in changes:
             _pay(ws, binding, sleep)
-            remote = api.find(change.object_kind, change.key, change.crm_id)
+            try:
+                remote = api.find(change.object_kind, change.key, change.crm_id)
+            except (TryLaterError, DataError):
+                continue  # it stays unknown: whether it was done is not to be had now
             if remote is not None and is_there(binding.spec, change, remote):
                 found = WriteResult(status="acked", crm_id=remote.crm_id, reason="found")
                 books.settle(digest, change, found, attempts=1)
