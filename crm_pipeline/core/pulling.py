@@ -1,7 +1,7 @@
-"""When a pull of a newest-first list may stop, and what it may remember.
+"""How carefully a source is read: when a pull may stop, and what it may remember and believe.
 
-Pure. A list that moves while it is read has no safe short cut; these are the rules of ``FAULTS.md``
-finding 4. Only the source's own times are compared, never ours.
+Pure. A newest-first list that moves while it is read has no safe short cut; these are the rules of
+``FAULTS.md`` finding 4. Only the source's own times are compared, never ours.
 """
 
 import datetime as dt
@@ -11,6 +11,22 @@ from dataclasses import dataclass
 #: A source may be this far ahead of its own ``Date`` header before a time counts as nonsense.
 FUTURE_TOLERANCE = dt.timedelta(hours=1)
 
+#: Less than this share of the members that a source counts is no whole reading of a list.
+TOLD_SHARE = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRule:
+    """One list of people that is read. ``name`` is what it should be called at the source.
+
+    A reading with less than ``min_share`` of the known members removes nobody, unless the source
+    itself counts as few.
+    """
+
+    id: str
+    name: str
+    min_share: float = 0.5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullRules:
@@ -19,6 +35,9 @@ class PullRules:
     ``overlap_seconds`` is how late a row may become visible. A sweep is repeated until
     ``clean_sweeps`` passes in a row add nothing, ``max_sweeps`` at most. A sweep with less than
     ``min_share`` of the known rows is suspicious. ``group_pages`` pages go into one commit.
+    ``lists`` are the lists whose members are read. Records of a ``keyed`` dataset that are not
+    finished are read again every ``recheck_seconds``, ``recheck_records`` of them at most, none
+    younger than ``recheck_age_seconds``.
     """
 
     overlap_seconds: float = 600.0
@@ -26,6 +45,10 @@ class PullRules:
     max_sweeps: int = 4
     min_share: float = 0.8
     group_pages: int = 32
+    lists: tuple[ListRule, ...] = ()
+    recheck_seconds: float = 900.0
+    recheck_records: int = 200
+    recheck_age_seconds: float = 10.0
 
     @property
     def overlap(self) -> dt.timedelta:
@@ -87,6 +110,31 @@ def is_suspiciously_short(seen: int, known: int, min_share: float) -> bool:
     (True, False)
     """
     return seen < known * min_share
+
+
+def doubt_of_members(
+    *, seen: int, known: int, told: int | None, min_share: float, was_empty: bool
+) -> str:
+    """Return why a whole reading of a list may not remove anybody; empty when it may.
+
+    ``told`` is the source's own count, which may lag. That everybody left is believed only when
+    the source counts nobody and did so the last time, too (``was_empty``). A ``min_share`` of 0
+    believes every other reading.
+
+    >>> doubt_of_members(seen=10, known=100, told=10, min_share=0.5, was_empty=False)
+    ''
+    >>> doubt_of_members(seen=10, known=100, told=98, min_share=0.5, was_empty=False)
+    'list_short'
+    >>> doubt_of_members(seen=0, known=100, told=0, min_share=0.5, was_empty=False)
+    'list_empty'
+    """
+    if seen == 0 and known > 0:
+        return "" if told == 0 and was_empty else "list_empty"
+    if min_share > 0 and told is not None and is_suspiciously_short(seen, told, TOLD_SHARE):
+        return "list_short"
+    is_told = told is not None and is_suspiciously_short(told, known, min_share)
+    is_short = is_suspiciously_short(seen, known, min_share)
+    return "list_short" if is_short and not is_told else ""
 
 
 def is_settled(added: Sequence[int], clean_sweeps: int) -> bool:

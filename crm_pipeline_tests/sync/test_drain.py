@@ -368,3 +368,18 @@ def test_a_poisonous_record_is_tried_and_set_aside_and_the_others_land(alone, mo
         alone.clock.turn(hours=2)
         alone.drain()
     assert alone.reject_reasons() == {"bug:ZeroDivisionError": 1}
+
+
+def test_a_sweep_does_not_undo_what_a_webhook_told_before_the_list_shows_it(desk, mailbox):
+    desk.pull()
+    customer = a_customer(desk)
+    desk.clock.turn(hours=1)
+    newer = {**customer, "updatedAt": "2026-11-21T12:59:55Z", "firstName": "Told"}
+    mailbox.post("customer.updated", {"customer": newer})
+    mailbox.drain()
+    report = desk.pull("sweep")
+    assert (report.rows_landed, report.rows_stale > 0) == (0, True)
+    assert mailbox.current()[customer["id"]]["first_name"] == "Told"
+    desk.clock.turn(hours=1)
+    desk.pull("sweep")
+    assert mailbox.current()[customer["id"]]["first_name"] == customer["firstName"]

@@ -13,8 +13,10 @@ from crm_pipeline.store.ledger import PullProgress, Watermark
 from crm_pipeline.sync.land.report import Scan
 from crm_pipeline.sync.land.walking import Step, fetch, walk
 
-#: How the ledger names a first load that ended in a single full page.
-FULL_PAGE = "full_page"
+#: How the ledger names a first load that ended in a single full page, and an empty reading.
+FULL_PAGE, EMPTY = "full_page", "empty"
+#: What is noted where an unfinished read would be: there is nothing to go on from.
+NOTES = frozenset({FULL_PAGE, EMPTY})
 
 
 def walk_to_end(
@@ -31,14 +33,14 @@ def walk_to_end(
     trail = LinkTrail()
     link = start
     while True:
-        steps = walk(scan.api, scan.dataset, link, trail=trail, is_careful=is_careful)
+        steps = walk(scan.pages, scan.dataset, link, trail=trail, is_careful=is_careful)
         last = None
         for step in reading(steps):
             last = step if not step.is_again else last
             yield step
         if last is None or not scan.is_last_page_full:
             return
-        again = fetch(scan.api, scan.dataset, last.link)
+        again = fetch(scan.pages, scan.dataset, last.link)
         if again.next_link is None:
             return
         trail.follow(again.next_link)
@@ -52,19 +54,30 @@ def check_end(scan: Scan, watermark: Watermark | None, *, is_resumed: bool = Fal
     if watermark is not None:
         is_believed = watermark.rows_known <= scan.pass_rows
     else:
-        is_believed = _was_seen_before(scan)
+        is_believed = was_noted(scan, FULL_PAGE)
     if not is_believed:
         raise scan.unstable("the only page is full and names no next page.")
 
 
-def _was_seen_before(scan: Scan) -> bool:
-    """Whether an earlier first load ended alike; notes that this one did."""
+def check_emptiness(scan: Scan, watermark: Watermark) -> None:
+    """Raise SourceUnstableError the first time that a list which had rows has none."""
+    if scan.pass_rows == 0 and watermark.last_row_count > 0 and not was_noted(scan, EMPTY):
+        raise scan.unstable(f"it gave no rows; {watermark.last_row_count:,} the last time.")
+
+
+def was_noted(scan: Scan, mode: str, part: str = "") -> bool:
+    """Whether the reading before came to the same strange end; notes that this one did.
+
+    A reading that is complete forgets the note of the whole dataset; for a ``part`` of it, see
+    ``forget_note``.
+    """
     watermarks = scan.ws.ledger.watermarks
-    earlier = watermarks.load_progress(*scan.names)
+    names = _names(scan, part)
+    earlier = watermarks.load_progress(*names)
     watermarks.save_progress(
-        *scan.names,
+        *names,
         PullProgress(
-            mode=FULL_PAGE,
+            mode=mode,
             next_link="",
             watermark_at=None,
             started_at=scan.started_at,
@@ -73,4 +86,16 @@ def _was_seen_before(scan: Scan) -> bool:
             rows=scan.pass_rows,
         ),
     )
-    return earlier is not None and earlier.mode == FULL_PAGE
+    return earlier is not None and earlier.mode == mode
+
+
+def forget_note(scan: Scan, part: str) -> None:
+    """Forget how the reading of a part ended."""
+    watermarks, names = scan.ws.ledger.watermarks, _names(scan, part)
+    if watermarks.load_progress(*names) is not None:
+        watermarks.clear_progress(*names)
+
+
+def _names(scan: Scan, part: str) -> tuple[str, str, str]:
+    organisation, source, dataset = scan.names
+    return organisation, source, f"{dataset}/{part}" if part else dataset

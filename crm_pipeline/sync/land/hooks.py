@@ -18,7 +18,7 @@ from crm_pipeline.core.times import TIME_TYPE
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.land.recent import marks_of
 from crm_pipeline.sync.land.report import append_batch, landed_table
-from crm_pipeline.sync.land.stamping import Stamped, stamp
+from crm_pipeline.sync.land.stamping import Origin, Stamped, stamp
 from crm_pipeline.sync.workspace import Workspace
 
 _A_MOMENT = dt.timedelta(microseconds=1)
@@ -37,11 +37,13 @@ class HookReport:
     """What became of some records.
 
     ``landed`` counts rows; ``doubtful`` holds the ids of which nothing was landed because their
-    times do not tell which version is the newer one: the source has to be read.
+    times do not tell which version is the newer one: the source has to be read. ``batch`` is that
+    of the rows, 0 when there are none.
     """
 
     landed: int
     doubtful: frozenset[str]
+    batch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ def land_hook_rows(
     dataset: str,
     pages: Sequence[tuple[pa.RecordBatch, str]],
     *,
+    origin: Origin = "hook",
     is_read: bool = False,
     can_read: bool = True,
 ) -> HookReport:
@@ -80,7 +83,7 @@ def land_hook_rows(
     stamped = stamp(
         pages,
         version_column=spec.version_column,
-        origin="hook",
+        origin=origin,
         landed_at=ws.clock(),
         session=None,
     )
@@ -92,12 +95,11 @@ def land_hook_rows(
     for row_id, versions in _versions_by_id(stamped, spec).items():
         judge.judge(row_id, versions, known.get(row_id))
     rows = _taken(stamped.rows, judge.lifted)
-    if rows.num_rows:
-        append_batch(ws, organisation, table, rows)
+    batch = append_batch(ws, organisation, table, rows) if rows.num_rows else 0
     if spec.reading == "newest_first":
         marks = [*marks_of(rows), *((row_id, _mark(known[row_id])) for row_id in judge.equal)]
         ws.ledger.watermarks.remember(organisation, source.name, dataset, marks)
-    return HookReport(landed=rows.num_rows, doubtful=frozenset(judge.doubtful))
+    return HookReport(landed=rows.num_rows, doubtful=frozenset(judge.doubtful), batch=batch)
 
 
 class _Judge:

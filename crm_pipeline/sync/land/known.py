@@ -41,10 +41,16 @@ class Changed:
         """Return the rows that are at least as new as what is known."""
         return self.rows.filter(pc.invert(self.is_older))
 
-    def lowered(self, swept_at: dt.datetime) -> pa.Table:
-        """Return the rows that a sweep shows older than before, as versions of the sweep."""
-        rows = self.rows.filter(self.is_older)
-        known = self._known_rank.filter(self.is_older)
+    def lowered(self, swept_at: dt.datetime, overlap: dt.timedelta) -> pa.Table:
+        """Return the rows that a sweep shows older than before, as versions of the sweep.
+
+        Not those whose known version is younger than the overlap: a source may show what its
+        webhook told already only a while later.
+        """
+        visible = pc.less(self._known_rank, pa.scalar(swept_at - overlap, TIME_TYPE))
+        is_lowered = pc.and_(self.is_older, pc.fill_null(visible, False))
+        rows = self.rows.filter(is_lowered)
+        known = self._known_rank.filter(is_lowered)
         a_moment = pa.scalar(dt.timedelta(microseconds=1), pa.duration("us"))
         later = pc.add(pc.cast(known, TIME_TYPE), a_moment)
         sweep = pa.scalar(swept_at, TIME_TYPE)
@@ -54,11 +60,15 @@ class Changed:
 
 
 class Known:
-    """The newest version of every row of a dataset, by id, in a lake session."""
+    """The newest version of every row of a dataset, by id, in a lake session.
+
+    ``has_rows``: the session has the view ``current_rows`` with all columns, as of the beginning.
+    """
 
     def __init__(self, scan: Scan, session: LakeSession) -> None:
         self._session = session
-        if scan.ws.lake.exists(scan.organisation, scan.table):
+        self.has_rows = scan.ws.lake.exists(scan.organisation, scan.table)
+        if self.has_rows:
             session.attach_current("current_rows", scan.organisation, scan.table, "id")
             session.execute(_LOAD)
         else:

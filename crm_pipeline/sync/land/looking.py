@@ -9,7 +9,10 @@ import pyarrow as pa
 from crm_pipeline.core.ports import DecodedPage, SourceApi, SourceSpec
 from crm_pipeline.core.pulling import PullRules, stop_floor
 from crm_pipeline.core.times import parse_times
+from crm_pipeline.store.ledger import Watermark
+from crm_pipeline.sync.land.keyed import has_due
 from crm_pipeline.sync.land.recent import fresh_mask, is_known, is_stale, marks_of
+from crm_pipeline.sync.land.report import landed_table
 from crm_pipeline.sync.land.stamping import stamp
 from crm_pipeline.sync.workspace import Workspace
 
@@ -37,14 +40,35 @@ def peek(
     dataset: str,
     rules: PullRules,
 ) -> PeekReport:
-    """Read the first page and say whether a pull would land something. Writes nothing.
+    """Say whether a pull would land something. Writes nothing.
 
-    An organisation that was never pulled has news without being asked.
+    Of a newest-first dataset the first page is read. One that is read whole or list by list has no
+    cheap look: it has news before its first pull only, and a schedule asks for the others. A keyed
+    one has news when unfinished records are due to be read again.
     """
     names = organisation, source.name, dataset
     watermark = ws.ledger.watermarks.get(*names)
     if watermark is None:
         return PeekReport(has_news=True, rows=0, version="first")
+    if source.datasets[dataset].reading != "newest_first":
+        is_due = source.datasets[dataset].reading == "keyed" and has_due(
+            ws, organisation, landed_table(source.name, dataset), watermark, rules
+        )
+        version = f"due:{watermark.version}" if is_due else ""
+        return PeekReport(has_news=is_due, rows=0, version=version)
+    return _look(ws, names, source, api, watermark, rules)
+
+
+def _look(
+    ws: Workspace,
+    names: tuple[str, str, str],
+    source: SourceSpec,
+    api: SourceApi,
+    watermark: Watermark,
+    rules: PullRules,
+) -> PeekReport:
+    """Compare the first page with the rows that the next pull will see again."""
+    dataset = names[2]
     page = api.decode(dataset, api.first_page(dataset))
     version_column = source.datasets[dataset].version_column
     fresh = _fresh_rows(page, version_column, stop_floor(watermark.at, rules.overlap))

@@ -1,12 +1,14 @@
 """What one pull did, and the scan that it is about."""
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import pyarrow as pa
 
-from crm_pipeline.core.ports import DatasetSpec, DecodedPage, SourceApi, SourceSpec
+from crm_pipeline.core.ports import DatasetSpec, DecodedPage, Page, SourceApi, SourceSpec
 from crm_pipeline.core.pulling import PullRules
 from crm_pipeline.core.records import Progress
 from crm_pipeline.core.times import parse_times
@@ -23,7 +25,9 @@ class PullReport:
     ``rows_read`` counts rows as they came, repeated ones too; ``rows_landed`` those that were new
     or changed. ``rows_late`` were found by a sweep although an earlier scan should have had them.
     ``rows_stale`` were older than what is landed already. ``times_unreadable`` and
-    ``times_in_future`` are rows whose own time cannot be right.
+    ``times_in_future`` are rows whose own time cannot be right. ``added`` and ``removed`` count
+    memberships of lists; ``lists_reported`` gives, for each list with which something is wrong, a
+    stable reason.
     """
 
     is_sweep: bool
@@ -39,6 +43,9 @@ class PullReport:
     times_in_future: int
     watermark_at: dt.datetime | None
     seconds: float
+    added: int = 0
+    removed: int = 0
+    lists_reported: Mapping[str, str] = field(default_factory=dict)
 
 
 def landed_table(source: str, dataset: str) -> str:
@@ -69,6 +76,21 @@ class Tally:
     rejects: int = 0
     times_unreadable: int = 0
     times_in_future: int = 0
+    added: int = 0
+    removed: int = 0
+    lists_reported: dict[str, str] = field(default_factory=dict)
+
+
+class Pages(Protocol):
+    """What a walk from page to page needs of a source."""
+
+    def first_page(self, dataset: str) -> Page:
+        """Read the first page."""
+        ...
+
+    def next_page(self, link: str) -> Page:
+        """Follow a next link unchanged."""
+        ...
 
 
 class Scan:
@@ -86,13 +108,22 @@ class Scan:
         self.ws = ws
         self.organisation = organisation
         self.source = source.name
+        self.source_spec = source
         self.spec: DatasetSpec = source.datasets[dataset]
         self.api = api
+        self.pages: Pages = api
         self.rules = rules
         self.table = landed_table(source.name, dataset)
         self.started_at = ws.clock()
         self.tally = Tally()
         self._page_rows: list[int] = []
+
+    def part(self, pages: Pages) -> "Scan":
+        """Return the same scan for one part of the dataset, which is read from ``pages``."""
+        part = copy(self)
+        part.pages = pages
+        part._page_rows = []
+        return part
 
     @property
     def dataset(self) -> str:
@@ -193,4 +224,7 @@ class Scan:
             times_in_future=tally.times_in_future,
             watermark_at=watermark_at,
             seconds=(self.ws.clock() - self.started_at).total_seconds(),
+            added=tally.added,
+            removed=tally.removed,
+            lists_reported=dict(tally.lists_reported),
         )

@@ -23,7 +23,7 @@ from crm_pipeline.core.times import TIME_TYPE
 from crm_pipeline.errors import SourceUnstableError
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.store.ledger import CompleteRead, PullProgress, Watermark
-from crm_pipeline.sync.land.ending import FULL_PAGE, check_end, walk_to_end
+from crm_pipeline.sync.land.ending import NOTES, check_emptiness, check_end, walk_to_end
 from crm_pipeline.sync.land.known import Changed, Known
 from crm_pipeline.sync.land.missing import Sightings
 from crm_pipeline.sync.land.recent import Recent
@@ -57,8 +57,22 @@ def _load(scan: Scan, progress: PullProgress | None) -> PullReport:
         rows = scan.pass_rows + (progress.rows if progress else 0)
         if rows == 0 and one.known_rows:
             raise scan.unstable(f"it gave no rows; {one.known_rows:,} are known.")
-        one.commit(None, one.fixed, rows, is_sweep=False)
-    return scan.report(is_sweep=True, is_first=True, watermark_at=one.fixed)
+        at = one.fixed if scan.spec.reading == "newest_first" else scan.started_at
+        one.commit(None, at, rows, is_sweep=False)
+    return scan.report(is_sweep=True, is_first=True, watermark_at=at)
+
+
+def read_whole(scan: Scan, watermark: Watermark) -> PullReport:
+    """Read every page once and land what is new or differs. Nobody is taken for gone.
+
+    The watermark is the time of this reading; a list that is suddenly empty has to be so twice.
+    """
+    with _Pass.opened(scan, origin="pull", expected=watermark) as one:
+        one.run(start=None)
+        check_end(scan, watermark)
+        check_emptiness(scan, watermark)
+        one.commit(watermark, scan.started_at, scan.pass_rows, is_sweep=True)
+    return scan.report(is_sweep=True, is_first=False, watermark_at=scan.started_at)
 
 
 def sweep(scan: Scan, watermark: Watermark) -> PullReport:
@@ -86,7 +100,7 @@ def sweep(scan: Scan, watermark: Watermark) -> PullReport:
 
 def _usable_progress(scan: Scan) -> PullProgress | None:
     progress = scan.ws.ledger.watermarks.load_progress(*scan.names)
-    if progress is None or progress.mode == FULL_PAGE:
+    if progress is None or progress.mode in NOTES:
         return None
     is_young = scan.started_at - progress.started_at < _PROGRESS_LIFE
     return progress if is_young else None
@@ -111,7 +125,8 @@ class _Pass:
         self._progress = progress
         self._is_first = expected is None
         self._known = self._load_known()
-        is_sweep = expected is not None and self._known is not None
+        self._is_newest_first = scan.spec.reading == "newest_first"
+        is_sweep = self._is_newest_first and expected is not None and self._known is not None
         self._sightings = Sightings(scan, session) if is_sweep else None
         self.known_rows = self._known.count if self._known else 0
         self.fixed = progress.watermark_at if progress else None
@@ -220,7 +235,8 @@ class _Pass:
         if self._sightings is not None:
             self._sightings.see(stamped.rows)
         changed = self._known.changed(stamped)
-        self._count_late(changed)
+        if self._is_newest_first:
+            self._count_late(changed)
         if pc.any(changed.is_older).as_py():
             self._lowered.append(changed)
         return changed.not_older()
@@ -242,7 +258,9 @@ class _Pass:
         self._await_writer()
         lowered, self._lowered = self._lowered, []
         for changed in lowered:
-            self._batch = self._scan.land(changed.lowered(self._scan.started_at)) or self._batch
+            rows = changed.lowered(self._scan.started_at, self._scan.rules.overlap)
+            self._scan.tally.rows_stale += pc.sum(changed.is_older).as_py() - rows.num_rows
+            self._batch = self._scan.land(rows) or self._batch
 
     def _save_progress(self, link: str, pages: int, rows: int) -> None:
         before = self._progress

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crm_pipeline.core.paging import LinkTrail
-from crm_pipeline.core.ports import Page, SourceApi
+from crm_pipeline.core.ports import Page
+from crm_pipeline.sync.land.report import Pages
 
 #: Pages that wait, read, for the decoder.
 AHEAD = 1
@@ -23,13 +24,13 @@ class Step:
     is_again: bool = False
 
 
-def fetch(api: SourceApi, dataset: str, link: str | None) -> Page:
+def fetch(api: Pages, dataset: str, link: str | None) -> Page:
     """Read the page that a link leads to; None is the first."""
     return api.first_page(dataset) if link is None else api.next_page(link)
 
 
 def walk(
-    api: SourceApi,
+    api: Pages,
     dataset: str,
     start: str | None = None,
     *,
