@@ -412,21 +412,21 @@ def test_a_change_of_what_does_not_travel_costs_no_call(api: DestinationApi, twi
 
 @pytest.mark.parametrize("enforce_update", [True, False])
 @pytest.mark.parametrize("kind", ["cut_before", "cut_after", "truncate"])
-def test_a_lost_answer_to_products_is_unknown_and_trying_again_is_safe(
+def test_products_whose_answer_was_lost_are_simply_sent_again(
     kind: str, enforce_update: bool, api: DestinationApi, twin: Sandbox
 ) -> None:
     twin.classic.switch(enforce_update=enforce_update)
     twin.classic.faults.add(FaultRule(kind=kind, path="synchronise"))  # type: ignore[arg-type]
     wanted = [product("SKU-1"), product("SKU-2")]
     lost = api.write(wanted)
-    assert [(result.status, result.calls) for result in lost] == [("unknown", 1), ("unknown", 0)]
+    assert [(result.status, result.calls) for result in lost] == [("retry", 1), ("retry", 0)]
     assert api.find("product", "sku:SKU-1") is None
     assert [result.status for result in api.write(wanted)] == ["acked", "acked"]
     other = one(api, product("SKU-1", name="Latte"))
     assert other.status == ("acked" if enforce_update else "rejected")
 
 
-def test_a_row_that_the_answer_leaves_out_is_unknown_and_a_partly_taken_one_is_told(
+def test_a_row_that_the_answer_leaves_out_is_sent_again_and_a_partly_taken_one_is_told(
     connect: Connect,
 ) -> None:
     token = answer(200, b'{"status":{"code":"OK"},"data":{"token":"T"}}')
@@ -441,7 +441,7 @@ def test_a_row_that_the_answer_leaves_out_is_unknown_and_a_partly_taken_one_is_t
     assert [(result.status, result.reason) for result in results] == [
         ("acked", "partly_updated"),
         ("rejected", "invalid_value"),
-        ("unknown", "row_untold"),
+        ("retry", "row_untold"),
     ]
     assert "614" not in results[1].detail
 

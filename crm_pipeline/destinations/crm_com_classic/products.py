@@ -1,7 +1,8 @@
 """Products by the thousand, each with an outcome of its own under one OK answer.
 
 A synchronisation is an upsert by code where its definition enforces updates; otherwise a product
-that exists is told as an error, and so are we.
+that exists is told as an error, and so are we. Either way sending it again does no harm: a call
+whose answer was lost is simply tried again, whole.
 """
 
 import threading
@@ -73,7 +74,7 @@ class ProductWriter:
             return WriteResult(status="acked")
 
         whole = try_once(attempt)
-        results = {change.key: told.get(change.key, whole) for change in changes}
+        results = {change.key: _to_be_repeated(told.get(change.key, whole)) for change in changes}
         self._remember(changes, results)
         first = changes[0].key
         return {
@@ -87,7 +88,7 @@ class ProductWriter:
         answer = self._client.synchronise_products(self._definition, rows, tally=tally)
         by_code = self._by_code(answer)
         lost = WriteResult(
-            status="unknown", reason=ROW_UNTOLD, detail="CRM.COM's answer leaves this row out."
+            status="retry", reason=ROW_UNTOLD, detail="CRM.COM's answer leaves this row out."
         )
         results = {}
         for change in changes:
@@ -120,7 +121,7 @@ class ProductWriter:
     def _remember(self, changes: Sequence[Change], results: dict[str, WriteResult]) -> None:
         with self._lock:
             for change in changes:
-                if results[change.key].status == "unknown":
+                if results[change.key].status == "retry":
                     self._in_doubt[change.key] = change.fingerprint
                 else:
                     self._in_doubt.pop(change.key, None)
@@ -150,6 +151,10 @@ def _refused(row: UndoneProduct) -> WriteResult:
 
 def _code(change: Change) -> str:
     return str(change.after.get("sku") or change.key.removeprefix("sku:"))
+
+
+def _to_be_repeated(result: WriteResult) -> WriteResult:
+    return replace(result, status="retry") if result.status == "unknown" else result
 
 
 def _free(result: WriteResult) -> WriteResult:
