@@ -73,7 +73,7 @@ class Mailbox:
         """Put one event into the inbox as the receiver does, never the same twice."""
         if not isinstance(body, bytes):
             whole = {"event": event, "organization": {"id": ORGANISATION.id}, **(body or {})}
-            body = json.dumps(whole).encode()
+            body = json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
         received = Received(
             organisation=SLUG,
             source=source,
