@@ -190,6 +190,7 @@ class Binder:
                         "tags": json.dumps(sorted({each.tag for each in organisation.lists})),
                         "unit": destination.unit or "",
                         "product_definition": destination.product_definition or "",
+                        "classifications": json.dumps(_classifications(organisation)),
                     },
                 )
             )
@@ -244,6 +245,12 @@ def kinds_sent(spec: DestinationSpec, settings: DestinationSettings) -> tuple[st
     """
     wanted = {kind for word in settings.sends for kind in KINDS_OF[word]}
     return tuple(kind.name for kind in spec.kinds if kind.name in wanted)
+
+
+def _classifications(organisation: OrganisationSettings) -> list[str]:
+    """Return the classifications that purchases of an organisation are sent with."""
+    chosen = [organisation.purchases.classification] if organisation.purchases else []
+    return chosen + ([organisation.samples.classification] if organisation.samples.purchase else [])
 
 
 def _limits(spec: DestinationSpec, destination: DestinationSettings) -> Limits:

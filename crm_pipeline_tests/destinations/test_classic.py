@@ -205,6 +205,15 @@ def test_a_person_who_is_not_known_any_more_does_not_hide_the_purchase(
     assert api.find("purchase", "loke:1") is not None
 
 
+def test_after_a_crash_a_purchase_is_found_by_the_classification_that_it_was_sent_with(
+    api: DestinationApi, connect: Connect
+) -> None:
+    one(api, purchase(classification="SoPost sample"))
+    assert connect().find("purchase", "loke:1") is None
+    names = '["LOKE", "SoPost sample"]'
+    assert connect(classifications=names).find("purchase", "loke:1") is not None
+
+
 def test_a_look_up_that_cannot_be_answered_is_never_a_no(connect: Connect) -> None:
     token = answer(200, b'{"status":{"code":"OK"},"data":{"token":"T"}}')
     refused = answer(200, b'{"status":{"code":"NO_CLASSIFICATION"}}')
@@ -223,6 +232,7 @@ def test_a_look_up_that_cannot_be_answered_is_never_a_no(connect: Connect) -> No
         ({"lines": LINES.replace("1.60", "1.59")}, "unbalanced_amounts"),
         ({"lines": LINES.replace('"8.40"', '"canary"')}, "invalid_value"),
         ({"lines": "canary"}, "invalid_value"),
+        ({"lines": LINES.replace('"8.40"', '"NaN"')}, "invalid_value"),
     ],
 )
 def test_what_cannot_be_said_is_rejected_without_a_call_and_without_its_values(

@@ -312,6 +312,18 @@ def test_a_purchase_awards_and_its_cancellation_takes_all_back(
         ({"performed_on": "2026-03-04T05:06:07Z"}, "INVALID_PARAMETER"),
         ({"performed_on": 1772600767}, "INVALID_PARAMETER"),
         ({"reference_number": ""}, "MANDATORY_PARAMETER_MISSING"),
+        ({"reference_number": 7}, "INVALID_PARAMETER"),
+        ({"rewards_participant_identifier": "x"}, "INVALID_PARAMETER"),
+        ({"products_set": {}}, "MANDATORY_PARAMETER_MISSING"),
+        ({"products_set": ["x"]}, "INVALID_PARAMETER"),
+        (
+            {
+                "products_set": [
+                    {"net_amount": 1, "vat_amount": 0, "total_amount": 1, "quantity": 0}
+                ]
+            },
+            "INVALID_PARAMETER",
+        ),
         ({"performed_by_unit_identifier": {"name": "Shop 9"}}, "NOT_FOUND"),
         ({"performed_by_unit_identifier": None}, "MANDATORY_PARAMETER_MISSING"),
         ({"rewards_participant_identifier": None}, "MANDATORY_PARAMETER_MISSING"),
@@ -475,3 +487,75 @@ def test_an_unknown_method_and_a_body_that_is_no_json_are_told_in_the_envelope(
     assert caller.code("contacts/erase", {}) == "METHOD_NOT_FOUND"
     answer = caller.http.post("/authentication/token", content=b"<xml>")
     assert answer.json()["status"]["code"] == "INVALID_PARAMETER"
+
+
+def test_a_purchase_of_a_product_that_is_known_names_it(sandbox: Sandbox, caller: Caller) -> None:
+    with_ada(sandbox)
+    body = {
+        "synchronisation_definition_identifier": {"code": "SHOP_SYNC"},
+        "products_set": [{"code": "SKU-1"}, {"code": 5}, {"code": "SKU-3", "description": 5}],
+    }
+    done = caller.data("products/synchronise", body)
+    assert len(done["unprocessed_products_set"]) == 2
+    (line,) = caller.data("customer_events/purchases/create", sale())["products_set"]
+    assert line["product"]["code"] == "SKU-1"
+    assert "intended_product_value" not in line
+
+
+def test_purchases_without_an_external_number_may_repeat(sandbox: Sandbox, caller: Caller) -> None:
+    with_ada(sandbox)
+    body = sale(external_system_reference_number=None)
+    assert [caller.code("customer_events/purchases/create", body) for _ in range(2)] == ["OK", "OK"]
+
+
+def test_nothing_is_spent_on_a_purchase_that_was_cancelled(
+    sandbox: Sandbox, caller: Caller
+) -> None:
+    with_ada(sandbox)
+    made = caller.data("customer_events/purchases/create", sale())
+    caller.data(
+        "customer_events/purchases/cancel", {"customer_event_identifier": {"id": made["id"]}}
+    )
+    spend = {
+        **PERSON,
+        "performed_by_unit_identifier": {"name": "Shop 1"},
+        "performed_on": "2026-03-04T05:07:00",
+        "purchase_customer_request_identifier": {"id": made["id"]},
+    }
+    code = caller.code("customer_events/spend_requests/create", spend)
+    assert code == "INVALID_LIFE_CYCLE_STATE"
+
+
+def test_other_units_can_be_configured_and_a_participant_is_an_account_by_name(
+    sandbox: Sandbox, caller: Caller
+) -> None:
+    with_ada(sandbox)
+    sandbox.classic.configure_units({"Kiosk": "K-1"})
+    body = sale(
+        rewards_participant_identifier=None,
+        accounts_receivable_identifier={"name": "Ada Sandbox"},
+        performed_by_unit_identifier={"code": "K-1"},
+    )
+    made = caller.data("customer_events/purchases/create", body)
+    assert made["performed_by_unit"] == "Kiosk"
+
+
+def test_a_field_set_is_a_text(sandbox: Sandbox, caller: Caller) -> None:
+    with_ada(sandbox)
+    body = {**PERSON, "fields_set": ["id"]}
+    assert caller.code("rewards_participants/show", body) == "MANDATORY_PARAMETER_MISSING"
+
+
+def test_a_fault_may_be_meant_for_one_page(sandbox: Sandbox, caller: Caller) -> None:
+    with_ada(sandbox)
+    sandbox.classic.faults.add(FaultRule(kind="status", status=503, page=2))
+    statuses = []
+    for offset in (0, 5):
+        body = {"token": caller.token, **PERSON, "number_of_results": 5, "offset": offset}
+        answer = caller.http.post("/customer_events/purchases/list", json=body)
+        statuses.append(answer.status_code)
+    assert statuses == [200, 503]
+    sandbox.classic.faults.add(FaultRule(kind="status", status=401))
+    assert caller.http.post("/rewards_participants/list", content=b"<xml>").json()["status"][
+        "code"
+    ] == ("INVALID_TOKEN")

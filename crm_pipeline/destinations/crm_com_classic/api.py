@@ -5,6 +5,8 @@ Here: what is whose, and what the doctor says. Not here: one change (``writing``
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from crm_pipeline.core.ports import DestinationConnection
 from crm_pipeline.core.records import Change, Finding, RemoteObject, WriteResult
 from crm_pipeline.destinations.crm_com_classic.assumptions import (
@@ -36,8 +38,8 @@ class ClassicApi:
     """Writes and finds products, purchases and refunds. Thread-safe.
 
     Options: ``unit`` (where purchases happen), ``product_definition`` (the synchronisation
-    definition), ``time_zone`` (of the unit), ``classification`` (by which our purchases can be
-    listed), ``sends`` (the kinds asked for).
+    definition), ``time_zone`` (of the unit), ``classifications`` (JSON list of names by which our
+    purchases can be listed), ``sends`` (the kinds asked for).
     """
 
     def __init__(self, connection: DestinationConnection, *, seams: Seams | None = None) -> None:
@@ -53,7 +55,7 @@ class ClassicApi:
             connections=connection.limits.concurrency + 2,
             seams=seams,
         )
-        self._finder = Finder(self._client, options.get("classification") or CLASSIFICATION)
+        self._finder = Finder(self._client, _classifications(options.get("classifications")))
         definition = options.get("product_definition", "")
         self._products = ProductWriter(
             self._client,
@@ -135,6 +137,11 @@ class ClassicApi:
                     message=f"`{name}` is not set: {meaning}.",
                     remedy=f"Add `{name}` to the destination in the organisation's file.",
                 )
+
+
+def _classifications(text: str | None) -> Sequence[str]:
+    names = msgspec.json.decode(text, type=list[str]) if text else []
+    return [name for name in names if name] or [CLASSIFICATION]
 
 
 def _check_kind(object_kind: str) -> None:

@@ -52,9 +52,10 @@ PAYER_ENTITY = "receivable"
 #: Times carry no zone: they are the unit's local time. Without a setting we take this zone.
 TIME_ZONE = "UTC"
 
-#: What our purchases are called at CRM.COM: name of the outside system, and the classification by
-#: which they can be listed when their person is not known.
+#: What we are called at CRM.COM as the outside system of a purchase.
 EXTERNAL_SYSTEM = "crm-pipeline"
+
+#: Classification by which our purchases can be listed when their person is not known.
 CLASSIFICATION = "LOKE"
 
 #: By what a setting without a key names a unit and a synchronisation definition.

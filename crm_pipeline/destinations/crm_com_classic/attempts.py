@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from crm_pipeline.core.records import WriteResult
 from crm_pipeline.destinations.crm_com_classic.calls import Tally
-from crm_pipeline.destinations.crm_com_classic.closing import UnbalancedSaleError
 from crm_pipeline.destinations.crm_com_classic.envelope import ClassicRefusedError
 from crm_pipeline.errors import DataError, ThrottledError, TryLaterError, UnreachableError
 
@@ -25,8 +24,6 @@ def try_once(attempt: Attempt) -> WriteResult:
     tally = Tally()
     try:
         result = attempt(tally)
-    except UnbalancedSaleError as error:
-        result = rejected(error.code, error.happened)
     except ClassicRefusedError as error:
         result = rejected(INVALID_VALUE, f"CRM.COM refused it ({error.told}).")
     except (DataError, TryLaterError) as error:

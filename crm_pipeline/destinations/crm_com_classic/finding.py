@@ -1,9 +1,10 @@
 """Is a purchase of ours there? The question whose wrong answer would post money twice.
 
 The Web API cannot search by reference number. The purchases of its person are read, or, when the
-person is not known (after a crash), those of our classification. Every doubt is an exception.
+person is not known (after a crash), those of our classifications. Every doubt is an exception.
 """
 
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -33,9 +34,11 @@ class Finder:
     ``remember`` keeps whose purchase an unknown outcome was about, for the look-up that follows.
     """
 
-    def __init__(self, client: ClassicClient, classification: str) -> None:
+    def __init__(self, client: ClassicClient, classifications: Sequence[str]) -> None:
         self._client = client
-        self._classification = identify("classification", name=classification)
+        self._classifications = [
+            identify("classification", name=classification) for classification in classifications
+        ]
         self._payers: dict[str, Identifier] = {}
         self._lock = threading.Lock()
 
@@ -53,13 +56,12 @@ class Finder:
             return self._shown(crm_id, tally)
         with self._lock:
             payer = self._payers.get(key)
-        try:
-            return self.listed(key, payer or self._classification, tally)
-        except ClassicRefusedError:
-            if payer is None:
-                raise
-        # CRM.COM does not know the person (any more), which says nothing about the purchase.
-        return self.listed(key, self._classification, tally)
+        if payer is not None:
+            # A person whom CRM.COM does not know (any more) says nothing about the purchase.
+            with contextlib.suppress(ClassicRefusedError):
+                return self.listed(key, payer, tally)
+        found = (self.listed(key, each, tally) for each in self._classifications)
+        return next((each for each in found if each is not None), None)
 
     def listed(self, key: str, of: Identifier, tally: Tally) -> PurchaseEvent | None:
         """Return the purchase of a key among those of somebody or of a classification."""
