@@ -186,7 +186,10 @@ class Binder:
                     options={
                         "mode": destination.mode,
                         "key_prefix": f"{key_prefix(organisation)}:",
-                        "sends": ",".join(kinds),
+                        # What it cannot hold is asked for as well, so that its check refuses it.
+                        "sends": ",".join(
+                            kind for word in destination.sends for kind in KINDS_OF[word]
+                        ),
                         "tags": json.dumps(sorted({each.tag for each in organisation.lists})),
                         "unit": destination.unit or "",
                         "product_definition": destination.product_definition or "",
