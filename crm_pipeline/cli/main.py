@@ -10,8 +10,10 @@ import typer
 
 from crm_pipeline.cli import (
     apply,
+    customers,
     demo,
     doctor,
+    explain,
     ledger,
     orgs,
     plan,
@@ -78,6 +80,8 @@ app.command("pull", epilog=pull.EXAMPLES)(pull.pull)
 app.add_typer(plan.app, name="plan")
 app.command("apply", epilog=apply.EXAMPLES)(apply.apply)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
+app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
+app.add_typer(customers.app, name="customers")
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(orgs.app, name="orgs")
 app.add_typer(rejects.app, name="rejects")

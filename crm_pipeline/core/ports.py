@@ -7,7 +7,7 @@ commands, documentation tables and the conformance suites follow from it.
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -98,6 +98,19 @@ class ListsApi(SourceApi, Protocol):
 
     def members_page(self, list_id: str) -> Page:
         """Read the first page of a list's members; ``decode`` adds the column ``list_id``."""
+        ...
+
+
+@runtime_checkable
+class PeopleApi(Protocol):
+    """A source that can look single people up."""
+
+    def find(self, *, email: str = "", phone: str = "") -> DecodedPage:
+        """Read the people with exactly one e-mail address, or with a phone number."""
+        ...
+
+    def memberships(self, customer_id: str) -> Sequence[ListInfo]:
+        """Read the lists that one person is in."""
         ...
 
 

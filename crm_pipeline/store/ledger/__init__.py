@@ -15,7 +15,7 @@ from crm_pipeline.store.ledger.inbox_counts import InboxCounts
 from crm_pipeline.store.ledger.leases import Lease, Leases, this_process
 from crm_pipeline.store.ledger.migrating import check, migrate, require_current
 from crm_pipeline.store.ledger.organisations import Organisations, OrganisationStatus
-from crm_pipeline.store.ledger.outbox import Intent, Outbox, OutboxRow
+from crm_pipeline.store.ledger.outbox import Intent, Outbox, OutboxRow, Outcome
 from crm_pipeline.store.ledger.plans import Approval, Plans, PlanStatus, StoredPlan
 from crm_pipeline.store.ledger.receipts import Receipt
 from crm_pipeline.store.ledger.rejects import Rejects, StoredReject
@@ -36,6 +36,7 @@ __all__ = [
     "Link",
     "OrganisationStatus",
     "OutboxRow",
+    "Outcome",
     "PlanStatus",
     "PullProgress",
     "Receipt",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
+from crm_pipeline.store.ledger.inbox_counts import InboxCounts, read_counts
 from crm_pipeline.store.ledger.plans import OPEN_STATES
 from crm_pipeline.store.ledger.schema import organisations, outbox, plans, rejects, watermarks
 from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
@@ -16,8 +17,9 @@ from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
 class OrganisationStatus:
     """What ``status --json`` shows of one organisation.
 
-    ``outbox_pending`` counts changes of the newest plan that have no outcome yet, ``unknown``
-    those that may have been written; ``oldest_pending_seconds`` is the age of that plan.
+    ``inbox_pending`` counts webhooks that are not drained yet, ``outbox_pending`` changes of the
+    newest plans that have no outcome yet, ``unknown`` those that may have been written;
+    ``oldest_pending_seconds`` is the age of the oldest such webhook or plan.
     ``watermarks`` maps ``<source>/<dataset>`` to a time or None.
     """
 
@@ -96,14 +98,18 @@ class Organisations:
                 name = f"{mark.source}/{mark.dataset}"
                 marks.setdefault(mark.organisation, {})[name] = from_micros(mark.at)
             pending = _pending(connection, of(plans))
-        now = to_micros(self._clock())
+            now = to_micros(self._clock())
+            waiting = read_counts(connection, now)
         states = {}
         for slug in slugs:
             row = known.get(slug)
-            open_changes, oldest = pending.get(slug, (0, None))
+            open_changes, planned_at = pending.get(slug, (0, None))
+            hooks = waiting.get(slug, InboxCounts())
+            oldest = min((at for at in (planned_at, to_micros(hooks.oldest)) if at), default=None)
             states[slug] = OrganisationStatus(
                 organisation=slug,
                 is_paused=bool(row and row.is_paused),
+                inbox_pending=hooks.pending,
                 outbox_pending=open_changes,
                 unknown=unknown.get(slug, 0),
                 rejected=rejected.get(slug, 0),

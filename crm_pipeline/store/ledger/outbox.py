@@ -49,6 +49,17 @@ class OutboxRow:
     intent_at: dt.datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one change ended: what it was, the CRM's answer, after how many tries, and when."""
+
+    kind: str
+    outcome: OutcomeKind
+    reason: str
+    attempts: int
+    settled_at: dt.datetime
+
+
 class Outbox:
     """Writes intents and receipts; each call is one durable transaction."""
 
@@ -156,6 +167,27 @@ class Outbox:
         )
         with self._database.read() as connection:
             return {outcome: int(count) for outcome, count in connection.execute(query)}
+
+    def outcome(
+        self, organisation: str, destination: str, plan_digest: str, object_kind: str, key: str
+    ) -> Outcome | None:
+        """Return how one change of a plan ended, or None."""
+        query = sa.select(outcomes).where(
+            _plan(organisation, destination, plan_digest),
+            outcomes.c.object_kind == object_kind,
+            outcomes.c.key == key,
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        return Outcome(
+            kind=row.kind,
+            outcome=row.outcome,
+            reason=row.reason,
+            attempts=row.attempts,
+            settled_at=from_micros(row.settled_at),
+        )
 
     def reasons(self, organisation: str, destination: str, plan_digest: str) -> Mapping[str, int]:
         """Return the reasons of a plan's rejected changes, with their numbers."""
