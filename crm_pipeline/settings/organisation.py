@@ -8,6 +8,7 @@ import contextlib
 import datetime as dt
 import json
 import re
+import zoneinfo
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -91,6 +92,17 @@ AwareTime = Annotated[
     BeforeValidator(_check_aware),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+
+
+def _check_time_zone(value: object) -> object:
+    if isinstance(value, str) and value in zoneinfo.available_timezones():
+        return value
+    raise PydanticCustomError(
+        "time_zone", 'Expected the name of a time zone, such as "Australia/Melbourne" or "UTC".'
+    )
+
+
+TimeZone = Annotated[str, BeforeValidator(_check_time_zone)]
 
 
 class _Frozen(BaseModel):
@@ -237,7 +249,11 @@ class ProductSettings(_Frozen):
 
 
 class DestinationSettings(_Frozen):
-    """One CRM account: where it is, how fast, and what may be written to it."""
+    """One CRM account: where it is, how fast, and what may be written to it.
+
+    ``unit``, ``product_definition`` and ``time_zone`` (of the unit) are for CRM.COM's first
+    generation only.
+    """
 
     base_url: Address
     api_key: SecretReference
@@ -246,6 +262,7 @@ class DestinationSettings(_Frozen):
     )
     unit: str | None = Field(default=None, max_length=100)
     product_definition: str | None = Field(default=None, max_length=100)
+    time_zone: TimeZone = "UTC"
     mode: Literal["test", "live"] = "test"
     limits: LimitSettings = LimitSettings()
     conflict: Literal["withhold", "link", "reject"] = "withhold"

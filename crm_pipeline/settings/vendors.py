@@ -97,4 +97,6 @@ def _fill_destination(name: str, section: Section, slug: str) -> Section:
     if name == "crm_com":
         mode = "live" if section.get("mode") == "live" else "test"
         defaults["base_url"] = CRM_COM_BY_MODE[mode]
+    if name == "crm_com_classic":
+        defaults["sends"] = ["products", "purchases"]
     return {**defaults, **section}

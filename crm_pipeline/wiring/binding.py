@@ -33,6 +33,7 @@ from crm_pipeline.settings.organisation import DestinationSettings, SourceSettin
 from crm_pipeline.settings.yamlfile import Location, UnreadableError, read_document
 from crm_pipeline.sources import load_sources
 from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, SourceBinding
+from crm_pipeline.wiring.consistency import misfits
 from crm_pipeline.wiring.rules import (
     KINDS_OF,
     key_prefix,
@@ -61,6 +62,10 @@ class Binder:
             for location, what, known in unknown
         ]
         problems += self._missing(organisation, file)
+        problems += [
+            _problem(file, location, fault, remedy)
+            for location, fault, remedy in misfits(organisation, self._destinations)
+        ]
         try:
             rules = resolve_rules(organisation)
             Mapper(rules.mapping, rules.context)
@@ -193,6 +198,7 @@ class Binder:
                         "tags": json.dumps(sorted({each.tag for each in organisation.lists})),
                         "unit": destination.unit or "",
                         "product_definition": destination.product_definition or "",
+                        "time_zone": destination.time_zone,
                         "classifications": json.dumps(_classifications(organisation)),
                     },
                 )

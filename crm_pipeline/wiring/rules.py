@@ -58,7 +58,7 @@ def resolve_rules(organisation: OrganisationSettings) -> ResolveRules:
 
 def sample_rules(organisation: OrganisationSettings) -> SampleRules | None:
     """Return how sample orders become parts of contacts; None when there are none."""
-    if not _reads(organisation, SAMPLES, "orders"):
+    if not reads(organisation, SAMPLES, "orders"):
         return None
     chosen = organisation.samples
     return SampleRules(
@@ -99,7 +99,7 @@ def purchasing_rules(organisation: OrganisationSettings) -> PurchasingRules | No
 def sample_purchases(organisation: OrganisationSettings) -> SamplePurchases | None:
     """Return how samples become purchases; None unless the organisation asks for it."""
     chosen = organisation.samples
-    if not chosen.purchase or not _reads(organisation, SAMPLES, "orders"):
+    if not chosen.purchase or not reads(organisation, SAMPLES, "orders"):
         return None
     return SamplePurchases(
         classification=chosen.classification,
@@ -112,7 +112,7 @@ def sample_purchases(organisation: OrganisationSettings) -> SamplePurchases | No
 def purchase_rules(organisation: OrganisationSettings) -> PurchaseRules | None:
     """Return how payments become purchases; None when the organisation's are not sent."""
     chosen = organisation.purchases
-    if chosen is None or not _reads(organisation, LOYALTY, "payments"):
+    if chosen is None or not reads(organisation, LOYALTY, "payments"):
         return None
     return PurchaseRules(
         key_prefix=key_prefix(organisation),
@@ -136,7 +136,7 @@ def _place(settings: LocationSettings) -> Place:
 
 def membership_rules(organisation: OrganisationSettings) -> MembershipRules | None:
     """Return which lists become tags; None when no list is opted in."""
-    if not organisation.lists or not _reads(organisation, LOYALTY, "list_members"):
+    if not organisation.lists or not reads(organisation, LOYALTY, "list_members"):
         return None
     tags = {each.id: each.tag for each in organisation.lists}
     return MembershipRules(tags=tags, key_prefix=key_prefix(organisation))
@@ -145,8 +145,8 @@ def membership_rules(organisation: OrganisationSettings) -> MembershipRules | No
 def product_rules(organisation: OrganisationSettings) -> ProductRules | None:
     """Return where products come from; None when there is nowhere that they could."""
     chosen, purchases = organisation.products, organisation.purchases
-    from_payments = chosen.from_payments and _reads(organisation, LOYALTY, "payments")
-    from_catalogue = _reads(organisation, CATALOGUE, "products")
+    from_payments = chosen.from_payments and reads(organisation, LOYALTY, "payments")
+    from_catalogue = reads(organisation, CATALOGUE, "products")
     if not (from_payments or from_catalogue):
         return None
     return ProductRules(
@@ -172,6 +172,7 @@ def pull_rules(
     )
 
 
-def _reads(organisation: OrganisationSettings, source: str, dataset: str) -> bool:
+def reads(organisation: OrganisationSettings, source: str, dataset: str) -> bool:
+    """Whether an organisation reads a dataset."""
     settings = organisation.sources.get(source)
     return settings is not None and dataset in settings.datasets

@@ -280,7 +280,7 @@ def test_the_schema_asks_only_for_what_has_no_default() -> None:
     schema = organisation_schema()
     required = {name: part.get("required") for name, part in schema["$defs"].items()}
     assert schema["required"] == ["sources", "destinations"]
-    assert required["SourceSettings"] == ["organisation_id"]
+    assert required["SourceSettings"] == []
     assert required["DestinationSettings"] == []
     assert "from" in schema["$defs"]["FieldMapping"]["properties"]
     assert json.loads(json.dumps(schema)) == schema

@@ -207,8 +207,10 @@ class Engine:
         if calls > 1:
             rate = self._limits.calls_per_second
             self._ws.ledger.budgets.lease(self._binding.account, calls - 1, rate)
+        # One failed call is one failure, however many changes went with it.
+        has_failed = any(result.status in ("retry", "unknown") for result in results)
+        self._failures = self._failures + 1 if has_failed else 0
         if all(result.status == "retry" for result in results):
-            self._failures += 1
             self._postpone(task, results[0])
             return
         for change, result in zip(task.changes, results, strict=True):
@@ -216,12 +218,10 @@ class Engine:
 
     def _settle_one(self, task: _Task, change: Change, result: WriteResult) -> None:
         if result.status in ("acked", "rejected"):
-            self._failures = 0
             self._books.settle(self._digest, change, result, attempts=task.attempt)
             if second := second_chance(change, result):
                 self._refused.append(second)
             return
-        self._failures += 1
         if result.status == "unknown":
             self._books.mark_unknown(self._digest, change, result, attempts=task.attempt)
         self._postpone(replace(task, changes=[change]), result)
