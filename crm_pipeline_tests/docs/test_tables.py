@@ -18,7 +18,8 @@ from crm_pipeline.core import mapping
 from crm_pipeline.core.policies import FieldPolicy
 from crm_pipeline.core.records import OUTCOME_KINDS, Waits
 from crm_pipeline.definitions import defs
-from crm_pipeline.destinations.crm_com import assumptions, writing
+from crm_pipeline.destinations.crm_com import assumptions
+from crm_pipeline.destinations.crm_com.contacts import writing
 from crm_pipeline.errors import CrmPipelineError
 from crm_pipeline.sandbox import Sandbox
 from crm_pipeline.sandbox.control.faults import FaultRule
