@@ -26,6 +26,10 @@ from crm_pipeline.sync.resolve import ResolveReport, resolvers
 from crm_pipeline.sync.workspace import Workspace
 
 
+#: How datasets are read that webhooks tell of; a look at them costs a page when nothing is new.
+_TOLD_BY_WEBHOOKS = ("newest_first", "keyed")
+
+
 @dataclass(slots=True, kw_only=True)
 class SyncReport:
     """What one sync did.
@@ -94,7 +98,8 @@ def _sync(
             with _kept(report):
                 began = ws.clock()
                 pull_source(ws, organisation.slug, source, report, chosen.datasets, chosen.is_full)
-                pulled[name] = began
+                if caught_up(source, report):
+                    pulled[name] = began
     with _kept(report):
         report.drained = drain(ws, organisation, pulled=pulled)
         report.errors += report.drained.errors
@@ -133,9 +138,16 @@ def is_due(
     """
     if datasets is not None:
         return f"{source.spec.name}/{dataset}" in datasets
-    if is_full or source.spec.datasets[dataset].reading in ("newest_first", "keyed"):
+    if is_full or source.spec.datasets[dataset].reading in _TOLD_BY_WEBHOOKS:
         return True
     return ws.ledger.watermarks.get(slug, source.spec.name, dataset) is None
+
+
+def caught_up(source: SourceBinding, report: SyncReport) -> bool:
+    """Whether everything that webhooks tell of was read from a source: no webhook is missed."""
+    datasets = source.spec.datasets
+    told = [each for each in source.datasets if datasets[each].reading in _TOLD_BY_WEBHOOKS]
+    return all(f"{source.spec.name}/{each}" in report.pulls for each in told)
 
 
 def pull_source(

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from crm_pipeline.core.consent import is_news
-from crm_pipeline.core.ports import DestinationApi, visible_fields
+from crm_pipeline.core.ports import DestinationApi, ObjectKind, visible_fields
 from crm_pipeline.core.records import (
     AppliedObject,
     ConsentRecord,
@@ -31,6 +31,7 @@ from crm_pipeline.sync.workspace import Workspace
 DRIFT_SCHEMA = pa.schema(
     [
         ("verified_at", pa.timestamp("us", tz="UTC")),
+        ("object_kind", pa.string()),
         ("key", pa.string()),
         ("crm_id", pa.string()),
         ("kind", pa.string()),
@@ -48,7 +49,11 @@ CHUNK_ROWS = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftReport:
-    """What a verification found, in objects; ``fields`` counts objects by drifted field."""
+    """What a verification found, in objects of all kinds.
+
+    ``fields`` counts objects by drifted field. ``foreign`` counts contacts only: a CRM has other
+    people's purchases and products by right.
+    """
 
     checked: int
     changed: int
@@ -83,20 +88,26 @@ def verify(
     chance: random.Random | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> DriftReport:
-    """Read back every object, or ``sample`` of ours, and replace the drift table.
+    """Read back every object, or ``sample`` of ours of each kind, and replace the drift table.
 
-    A sample finds neither foreign objects nor all that is missing. Raises what the destination
-    raises; then the drift table stays as it was.
+    A sample finds neither foreign objects nor all that is missing. A kind that the CRM does not
+    list is read in samples only. Raises what the destination raises; then the drift table stays as
+    it was.
     """
     require_same_account(ws, organisation, binding)
     started = monotonic()
-    work = _Verification(ws, organisation, binding, api)
-    if sample is None:
-        work.read_all()
-    else:
-        work.read_sample(sample, chance or random.Random())  # noqa: S311  a sample, not a secret
-    work.store()
-    found = work.findings
+    found = _Findings()
+    works = [
+        _Verification(ws, organisation, binding, api, kind, found)
+        for kind in binding.spec.kinds
+        if kind.name in binding.kinds
+    ]
+    for work in works:
+        if sample is not None:
+            work.read_sample(sample, chance or random.Random())  # noqa: S311  no secret
+        elif work.kind.is_listed:
+            work.read_all()
+    _store(ws, organisation, binding.spec.name, found, works)
     return DriftReport(
         checked=found.checked,
         changed=found.kinds["changed"],
@@ -110,15 +121,22 @@ def verify(
 
 class _Verification:
     def __init__(
-        self, ws: Workspace, organisation: str, binding: DestinationBinding, api: DestinationApi
+        self,
+        ws: Workspace,
+        organisation: str,
+        binding: DestinationBinding,
+        api: DestinationApi,
+        kind: ObjectKind,
+        findings: _Findings,
     ) -> None:
-        self.findings = _Findings()
+        self.kind = kind
+        self.findings = findings
         self._ws = ws
         self._organisation = organisation
         self._binding = binding
         self._api = api
         self._now = ws.clock()
-        self._object_kind = "contact"
+        self._object_kind = kind.name
         self._known = ws.ledger.applied.count(organisation, binding.spec.name, self._object_kind)
 
     def read_all(self) -> None:
@@ -148,36 +166,11 @@ class _Verification:
                     self._compare(remote, known)
                 self._report()
 
-    def store(self) -> None:
-        """Record opt-outs, then replace the drift table."""
-        refusals = self._new_refusals()
-        if refusals:
-            self._ws.ledger.consents.append(self._organisation, refusals)
-        table = f"drift/{self._binding.spec.name}"
-        reader = pa.RecordBatchReader.from_batches(DRIFT_SCHEMA, self._batches())
-        self._ws.lake.replace(self._organisation, table, reader)
-
-    def _new_refusals(self) -> list[ConsentRecord]:
-        """The opt-outs that no earlier look recorded: a repeated look is no new refusal."""
-        found = self.findings.refusals
-        past = self._ws.ledger.consents.of(self._organisation, {each.key for each in found})
-        return [
-            refusal
-            for refusal in found
-            if is_news(
-                False,
-                [
-                    each
-                    for each in past.get(refusal.key, ())
-                    if (each.channel, each.origin) == (refusal.channel, refusal.origin)
-                ],
-            )
-        ]
-
     def _compare(self, remote: RemoteObject, known: AppliedObject | None) -> None:
         self.findings.checked += 1
         if known is None:
-            self._add(remote.key or "", remote.crm_id, "foreign")
+            if self._object_kind == "contact":
+                self._add(remote.key or "", remote.crm_id, "foreign")
             return
         wrote = visible_fields(known.fields, known.withheld)
         is_same = self._binding.spec.is_same
@@ -217,6 +210,7 @@ class _Verification:
         self.findings.rows.append(
             {
                 "verified_at": self._now,
+                "object_kind": self._object_kind,
                 "key": key,
                 "crm_id": crm_id,
                 "kind": kind,
@@ -246,8 +240,9 @@ class _Verification:
             self._organisation, self._binding.spec.name, self._object_kind, keys
         )
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
-        rows = self.findings.rows
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Give the findings of the kind with what should be there now."""
+        rows = [row for row in self.findings.rows if row["object_kind"] == self._object_kind]
         for start in range(0, len(rows), CHUNK_ROWS):
             chunk = rows[start : start + CHUNK_ROWS]
             wanted = self._wanted(sorted({str(row["key"]) for row in chunk if row["field"]}))
@@ -258,11 +253,11 @@ class _Verification:
 
     def _wanted(self, keys: Sequence[str]) -> Mapping[str, Fields]:
         """The newest desired objects of some keys: the third side of the comparison."""
-        if not keys or not self._ws.lake.exists(self._organisation, "desired/contacts"):
+        if not keys or not self._ws.lake.exists(self._organisation, self.kind.table):
             return {}
         reader = self._ws.lake.scan(
             self._organisation,
-            "desired/contacts",
+            self.kind.table,
             columns=("key", "fields", "batch"),
             where=f"key IN ({', '.join('?' for _ in keys)})",
             parameters=list(keys),
@@ -282,6 +277,41 @@ class _Verification:
                 notes=dict(self.findings.kinds),
             )
         )
+
+
+def _store(
+    ws: Workspace,
+    organisation: str,
+    destination: str,
+    found: _Findings,
+    works: Sequence[_Verification],
+) -> None:
+    """Record opt-outs, then replace the drift table."""
+    refusals = _new_refusals(ws, organisation, found.refusals)
+    if refusals:
+        ws.ledger.consents.append(organisation, refusals)
+    batches = (batch for work in works for batch in work.batches())
+    reader = pa.RecordBatchReader.from_batches(DRIFT_SCHEMA, batches)
+    ws.lake.replace(organisation, f"drift/{destination}", reader)
+
+
+def _new_refusals(
+    ws: Workspace, organisation: str, found: Sequence[ConsentRecord]
+) -> list[ConsentRecord]:
+    """The opt-outs that no earlier look recorded: a repeated look is no new refusal."""
+    past = ws.ledger.consents.of(organisation, {each.key for each in found})
+    return [
+        refusal
+        for refusal in found
+        if is_news(
+            False,
+            [
+                each
+                for each in past.get(refusal.key, ())
+                if (each.channel, each.origin) == (refusal.channel, refusal.origin)
+            ],
+        )
+    ]
 
 
 def _json(value: object) -> str:

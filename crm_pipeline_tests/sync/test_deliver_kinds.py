@@ -1,5 +1,6 @@
 """Every kind of object is sent in order; a kind that refers to a stopped one waits."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,9 @@ from crm_pipeline.core.guards import GuardRules
 from crm_pipeline.sandbox import FaultRule, Sandbox, SandboxOrganisation, SandboxSettings
 from crm_pipeline.sandbox.crm_com.desk import Desk
 from crm_pipeline.settings import load_settings
+from crm_pipeline.store.ledger import Received
 from crm_pipeline.sync.run import sync_organisation
+from crm_pipeline.sync.verify import verify
 from crm_pipeline.wiring import Runtime
 
 PLUM = SandboxOrganisation(
@@ -81,6 +84,40 @@ def test_all_kinds_arrive_and_a_second_sync_sends_nothing(world):
     again = sync(runtime)
     assert again.changes == 0
     assert sandbox.crm_com.requests.count() == 0
+
+
+def test_every_kind_that_the_crm_lists_is_read_back(world):
+    _, runtime = world
+    sync(runtime)
+    organisation = runtime.organisation("plum")
+    binding = organisation.destinations["crm_com"]
+    with closing(binding.connect()) as api:
+        whole = verify(runtime.workspace, "plum", binding, api)
+        some = verify(runtime.workspace, "plum", binding, api, sample=2)
+    assert whole.is_clean, whole
+    assert some.is_clean, some
+    assert whole.checked > 20
+    assert some.checked >= 2 * (len(binding.kinds) - 1)  # a source may have no refund
+
+
+def test_a_catch_up_waits_for_a_pull_of_everything_that_webhooks_tell_of(world):
+    _, runtime = world
+    sync(runtime)
+    ws, organisation = runtime.workspace, runtime.organisation("plum")
+    missed = Received(
+        organisation="plum",
+        source="loke",
+        event="catch-up",
+        entity_id="",
+        dedup="catch-up:1",
+        body=b"",
+        received_at=ws.clock(),
+    )
+    ws.ledger.inbox.append([missed])
+    sync_organisation(ws, organisation, datasets=["loke/list_members"])
+    assert ws.ledger.inbox.counts()["plum"].pending == 1
+    sync_organisation(ws, organisation)
+    assert "plum" not in ws.ledger.inbox.counts()
 
 
 def test_kinds_that_refer_to_stopped_contacts_wait_and_products_go_on(world):

@@ -143,7 +143,10 @@ def test_who_leaves_a_list_keeps_the_tags_of_the_others(ground):
     assert tags(ground) == before
 
 
-def products(ground, rules=ProductRules(is_from_catalogue=True), *, is_full=False):
+CATALOGUED = ProductRules(is_from_catalogue=True)
+
+
+def products(ground, rules=CATALOGUED, *, is_full=False):
     return resolve_products(ground.ws, ORGANISATION, rules, is_full=is_full)
 
 

@@ -144,7 +144,7 @@ def test_the_link_outlives_a_change_of_address(ground):
 
 
 def test_only_the_configured_consent_opens_a_channel(ground):
-    for place, (given, is_open) in enumerate(
+    for place, (answer, is_open) in enumerate(
         [
             (consents(), True),
             (consents(handler="Retailer"), False),
@@ -154,7 +154,7 @@ def test_only_the_configured_consent_opens_a_channel(ground):
     ):
         person = f"p-{place}"
         email = f"{person}@example.com"
-        ground.land("sopost", "orders", order(f"o-{place}", person, email=email, consents=given))
+        ground.land("sopost", "orders", order(f"o-{place}", person, email=email, consents=answer))
         resolve(ground)
         fields = ground.desired("contacts")[f"sopost:{person}"]
         assert fields["email_opt_out"] is not is_open

@@ -13,6 +13,7 @@ from crm_pipeline.core.records import (
     WriteResult,
 )
 from crm_pipeline.sync.apply.ledgering import SECOND_CHANCE, Ledgering
+from crm_pipeline.sync.plan.waiting import lacking_reason
 from crm_pipeline.sync.workspace import Workspace
 
 
@@ -54,7 +55,7 @@ def _referring(
 ) -> list[Change]:
     """Look up the CRM's ids of what the changes refer to; set aside those whose object is missing.
 
-    A later full plan tries them again: they are still desired and not applied.
+    The first plan after that object is there tries them again (``sync.plan.waiting``).
     """
     ids: dict[str, dict[str, str]] = {}
     for field, other in kind.references.items():
@@ -79,7 +80,7 @@ def _referring(
 def _lacking(object_kind: str) -> WriteResult:
     return WriteResult(
         status="rejected",
-        reason=f"{object_kind}_not_in_crm",
+        reason=lacking_reason(object_kind),
         detail=f"The {object_kind} that it belongs to is not in the CRM yet.",
         calls=0,
     )

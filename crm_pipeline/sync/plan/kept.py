@@ -42,7 +42,7 @@ class KeptValues:
             self._organisation,
             self._table,
             columns=("key", "field", "found"),
-            where="kind = 'changed'",
+            where="kind = 'changed' AND object_kind = 'contact'",
         )
         for batch in reader:
             for row in batch.to_pylist():

@@ -1,4 +1,4 @@
-"""The incremental draft: only what was resolved since the last applied plan.
+"""The incremental draft: only what was resolved since the last applied plan, or was freed.
 
 Never reads the lake as a whole: desired rows of the new batches, keyed reads from the ledger for
 what the CRM acknowledged and for who else carries the same e-mail or phone.
@@ -35,10 +35,15 @@ def keyed_draft(
     kind: ObjectKind,
     policy: PlanPolicy,
     since_batch: int,
+    freed: Mapping[str, Desired],
 ) -> Draft:
-    """Return the draft for the desired objects of the batches after ``since_batch``."""
+    """Return the draft for the desired objects of the batches after ``since_batch``.
+
+    ``freed`` holds older ones that waited for another object.
+    """
     object_kind = kind.name
-    desired, newest_batch = _newest(ws, organisation, kind.table, since_batch)
+    fresh, newest_batch = _newest(ws, organisation, kind.table, since_batch)
+    desired = {**freed, **fresh}
     applied = ws.ledger.applied.get_many(organisation, destination, object_kind, list(desired))
     moved = {
         key: wanted

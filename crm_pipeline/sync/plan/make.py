@@ -16,6 +16,7 @@ from crm_pipeline.sync.plan.full import FullDraft
 from crm_pipeline.sync.plan.keyed import keyed_draft
 from crm_pipeline.sync.plan.rows import PLAN_SCHEMA
 from crm_pipeline.sync.plan.stored import has_rows, plan_table
+from crm_pipeline.sync.plan.waiting import freed
 from crm_pipeline.sync.workspace import Workspace
 
 #: Above this share of new desired rows among the known ones, set work is cheaper than keyed work
@@ -65,7 +66,7 @@ def make_plan(
     """Work out, judge and store what has to change of one kind of object; return the header.
 
     ``is_full`` compares everything; otherwise only what was resolved since the last plan that was
-    applied (a first plan is always full). Nothing is sent. The same desired and acknowledged
+    applied, and what waited for another object (a first plan is always full). Nothing is sent. The same desired and acknowledged
     objects give the same digest; a plan that exists already is not stored twice. The newest
     receipt counts as an input: the same change, wanted again later, is another plan.
     """
@@ -81,8 +82,9 @@ def make_plan(
             maker = FullDraft(ws, session, organisation, spec.name, kind, policy)
             draft = maker.work_out()
             return _stored(ws, aim, draft, known, base, is_full=True)
-    if newest > since:
-        draft = keyed_draft(ws, organisation, spec.name, kind, policy, since)
+    older = freed(ws, organisation, spec.name, kind)
+    if newest > since or older:
+        draft = keyed_draft(ws, organisation, spec.name, kind, policy, since, older)
     else:
         draft = _nothing_new(since)
     return _stored(ws, aim, draft, known, base, is_full=False)
