@@ -73,7 +73,7 @@ def root(
     """
 
 
-app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+app.add_typer(demo.app, name="demo")
 app.command("sync", epilog=sync.EXAMPLES)(sync.sync)
 app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("pull", epilog=pull.EXAMPLES)(pull.pull)

@@ -23,6 +23,12 @@ DEFAULT_CUSTOM_FIELDS = (
     "loke_last_points_redeemed_at",
     "loke_created_at",
     "loke_updated_at",
+    "sopost_identity",
+    "sopost_last_order_id",
+    "sopost_last_order_status",
+    "sopost_last_activity_id",
+    # The answer to a question of a sample order, as the demo's organisations map it.
+    "sopost_skin_type",
 )
 
 #: Tags that the fake CRM.COM knows from the start; there is no call that makes a new one.

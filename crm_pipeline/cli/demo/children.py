@@ -19,11 +19,15 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 @dataclass(slots=True)
 class Child:
-    """One child and where it writes. ``log`` is None when it writes to our own terminal."""
+    """One child and where it writes. ``log`` is None when it writes to our own terminal.
+
+    One that ``may_end`` is watched by whoever started it.
+    """
 
     name: str
     process: "subprocess.Popen[bytes]"
     log: Path | None
+    may_end: bool = False
 
     @property
     def exit_code(self) -> int | None:
@@ -44,7 +48,14 @@ class Children:
     environment: Mapping[str, str]
     running: list[Child] = field(default_factory=list)
 
-    def start(self, name: str, command: Sequence[str], *, log: Path | None = None) -> Child:
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path | None = None,
+        may_end: bool = False,
+    ) -> Child:
         """Start one child in a session of its own, so that Ctrl-C reaches the parent only."""
         adopt_orphans()
         with _opened(log) as output:
@@ -56,7 +67,7 @@ class Children:
                 stderr=output,
                 start_new_session=True,
             )
-        child = Child(name, process, log)
+        child = Child(name, process, log, may_end)
         self.running.append(child)
         return child
 
@@ -67,7 +78,7 @@ class Children:
 
     def first_dead(self, besides: Child | None = None) -> Child | None:
         """Return a child that has ended by itself, or None; ``besides`` may end."""
-        others = (each for each in self.running if each is not besides)
+        others = (each for each in self.running if each is not besides and not each.may_end)
         return next((each for each in others if each.exit_code is not None), None)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Dagster in the demo: its processes, runs that are started and watched, its sensor switched on."""
+"""Dagster in the demo: its processes, runs that are watched, sensors switched on."""
 
 import http.client
 import json
@@ -11,8 +11,16 @@ from typing import Any
 from crm_pipeline.cli.demo.children import Child, Children
 from crm_pipeline.errors import ConfigurationError
 
-SENSOR = "changes_sensor"
+#: Whatever carries changes by itself, where the code location has it.
+SENSORS = ("changes_sensor", "inbox_sensor", "orders_sensor")
 _TIMEOUT_SECONDS = 30.0
+_NAMES = """
+query {
+  repositoryOrError(repositorySelector: {
+    repositoryName: "__repository__", repositoryLocationName: "crm_pipeline"
+  }) { ... on Repository { sensors { name } } }
+}
+"""
 _START_SENSOR = """
 mutation($sensor: String!) {
   startSensor(sensorSelector: {
@@ -65,9 +73,16 @@ def is_answering(port: int) -> bool:
     return _request(port, "GET", "/server_info") is not None
 
 
-def switch_sensor_on(port: int) -> bool:
-    """Let the daemon look for changes; return whether Dagster agreed."""
-    answer = _graphql(port, _START_SENSOR, {"sensor": SENSOR})
+def switch_sensors_on(port: int) -> tuple[str, ...]:
+    """Let the daemon look for changes; return the names of the sensors, none until all are on."""
+    found = _graphql(port, _NAMES, {}).get("repositoryOrError", {}).get("sensors", ())
+    known = {sensor["name"] for sensor in found}
+    names = tuple(name for name in SENSORS if name in known)
+    return names if all(_switch_on(port, name) for name in names) else ()
+
+
+def _switch_on(port: int, sensor: str) -> bool:
+    answer = _graphql(port, _START_SENSOR, {"sensor": sensor})
     return bool(answer.get("startSensor", {}).get("__typename") == "Sensor")
 
 

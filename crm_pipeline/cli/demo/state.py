@@ -5,12 +5,15 @@ that a demo made itself, or an empty one, is ever emptied.
 """
 
 import fcntl
+import hashlib
+import json
+import re
 import shlex
 import shutil
 import socket
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import IO
@@ -18,7 +21,9 @@ from typing import IO
 from crm_pipeline.errors import ConfigurationError
 
 MARKER = "crm-pipeline-demo"
-LOKE_PORT, CRM_COM_PORT = 8801, 8802
+#: Written when the acts of a day can begin, for `crm-pipeline demo act` in another terminal.
+RUNNING_FILE = "demo.json"
+LOKE_PORT, CRM_COM_PORT, SOPOST_PORT, RECEIVER_PORT = 8801, 8802, 8803, 8804
 SLUGS = ("harbour-coffee", "northside-bakery", "metro-sushi")
 DAGSTER_YAML = "telemetry:\n  enabled: false\n"
 WORKSPACE_YAML = """\
@@ -37,6 +42,8 @@ class Ports:
 
     loke: int
     crm_com: int
+    sopost: int
+    receiver: int
     dagster: int
 
     @property
@@ -50,6 +57,16 @@ class Ports:
         return f"http://127.0.0.1:{self.crm_com}"
 
     @property
+    def sopost_url(self) -> str:
+        """The fake SoPost, without the path of its API."""
+        return f"http://127.0.0.1:{self.sopost}"
+
+    @property
+    def receiver_url(self) -> str:
+        """Where the vendors send webhooks."""
+        return f"http://127.0.0.1:{self.receiver}"
+
+    @property
     def dagster_url(self) -> str:
         """The Dagster UI."""
         return f"http://127.0.0.1:{self.dagster}"
@@ -59,11 +76,12 @@ def choose_ports(dagster: int) -> Ports:
     """Return the usual ports, or free ones where those are taken."""
     taken: set[int] = set()
     found = []
-    for wanted in (LOKE_PORT, CRM_COM_PORT, dagster):
+    for wanted in (LOKE_PORT, CRM_COM_PORT, SOPOST_PORT, RECEIVER_PORT, dagster):
         port = wanted if wanted not in taken and _is_free(wanted) else _free_port(taken)
         taken.add(port)
         found.append(port)
-    return Ports(loke=found[0], crm_com=found[1], dagster=found[2])
+    loke, crm_com, sopost, receiver, ui = found
+    return Ports(loke=loke, crm_com=crm_com, sopost=sopost, receiver=receiver, dagster=ui)
 
 
 def demo_folder(environ: Mapping[str, str]) -> Path:
@@ -131,8 +149,20 @@ def demo_variables(folder: Path) -> dict[str, str]:
         "DAGSTER_HOME": str(folder / "dagster"),
         "LOKE_CLIENT_ID": "sandbox-client",
         "LOKE_CLIENT_SECRET": "sandbox-secret",
+        "SOPOST_USER_ID": "sandbox-user",
+        "SOPOST_PASSWORD": "sandbox-password",
         **{f"CRM_COM_KEY_{_variable(slug)}": f"crm_test_{slug}" for slug in SLUGS},
+        **{
+            f"{source}_HOOK_{_variable(slug)}": hook_secret(source, slug)
+            for source in ("LOKE", "SOPOST", "CRM_COM")
+            for slug in SLUGS
+        },
     }
+
+
+def hook_secret(source: str, slug: str) -> str:
+    """Return what proves the webhooks of an organisation: play money, the same in every demo."""
+    return hashlib.blake2s(f"demo {source} {slug}".encode(), digest_size=16).hexdigest()
 
 
 def write_files(folder: Path, ports: Ports) -> None:
@@ -142,9 +172,7 @@ def write_files(folder: Path, ports: Ports) -> None:
     templates = resources.files("crm_pipeline.cli.demo") / "organisations"
     for slug in SLUGS:
         text = (templates / f"{slug}.yaml").read_text(encoding="utf-8")
-        text = text.replace(f"http://127.0.0.1:{LOKE_PORT}", ports.loke_url)
-        text = text.replace(f"http://127.0.0.1:{CRM_COM_PORT}", ports.crm_com_url)
-        (organisations / f"{slug}.yaml").write_text(text, encoding="utf-8")
+        (organisations / f"{slug}.yaml").write_text(_at(ports, text), encoding="utf-8")
     exports = [
         f"export {name}={shlex.quote(value)}" for name, value in demo_variables(folder).items()
     ]
@@ -156,6 +184,39 @@ def write_files(folder: Path, ports: Ports) -> None:
     own = Path(__file__).resolve().parents[3] / "dagster.yaml"
     (dagster_home / "dagster.yaml").write_text(own.read_text() if own.is_file() else DAGSTER_YAML)
     (folder / "workspace.yaml").write_text(WORKSPACE_YAML)
+
+
+def _at(ports: Ports, text: str) -> str:
+    """Return an organisation's file with the addresses that this demo has."""
+    urls = {
+        LOKE_PORT: ports.loke_url,
+        CRM_COM_PORT: ports.crm_com_url,
+        SOPOST_PORT: ports.sopost_url,
+        RECEIVER_PORT: ports.receiver_url,
+    }
+    usual = "|".join(map(str, urls))
+    return re.sub(rf"http://127\.0\.0\.1:({usual})\b", lambda found: urls[int(found[1])], text)
+
+
+def note_running(folder: Path, ports: Ports) -> None:
+    """Write down where a running demo is."""
+    part = folder / f"{RUNNING_FILE}.part"
+    part.write_text(json.dumps({"ports": asdict(ports)}))
+    part.replace(folder / RUNNING_FILE)
+
+
+def find_running(folder: Path) -> Ports:
+    """Return where the demo of a folder listens. Raises ConfigurationError when none is ready."""
+    try:
+        noted = json.loads((folder / RUNNING_FILE).read_text())
+        return Ports(**noted["ports"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigurationError(
+            f"No demo runs in {folder}, or its first sync goes on.",
+            not_done="Nothing was done.",
+            remedy="Start `crm-pipeline demo`, wait for its last line, and run its `demo.env`"
+            " in this terminal.",
+        ) from None
 
 
 def _variable(slug: str) -> str:

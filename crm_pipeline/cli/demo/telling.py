@@ -11,6 +11,7 @@ def where_to_look(ports: Ports, *, has_ui: bool) -> str:
         *([f"  Dagster   {ports.dagster_url}"] if has_ui else []),
         f"  LOKE      {ports.loke_url}/_sandbox/state",
         f"  CRM.COM   {ports.crm_com_url}/_sandbox/requests?summary=1",
+        f"  SoPost    {ports.sopost_url}/_sandbox/state",
     ]
     return "\n".join(("", "Open (Ctrl-C ends the demo at any time):", *addresses))
 
@@ -28,6 +29,8 @@ def next_things(folder: Path, ports: Ports, *, has_ui: bool) -> str:
             "",
             "Any command works on the demo:",
             f"  . {folder / 'demo.env'}",
+            "  crm-pipeline demo act --list",
+            "  crm-pipeline demo act payment",
             "  crm-pipeline status",
             f"  crm-pipeline plan list --org {slug}",
             f"  crm-pipeline verify --org {slug}",
