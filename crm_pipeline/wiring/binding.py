@@ -146,6 +146,7 @@ class Binder:
         options = {name: getattr(source, name) for name in SOURCE_OPTIONS}
         options["datasets"] = ",".join(source.datasets)
         options["currency"] = organisation.currency
+        options["location"] = _place_of(source.location, file)
 
         def connect() -> SourceApi:
             return spec.connect(
@@ -235,6 +236,13 @@ _Unknown = tuple[Location, str, Collection[str]]
 
 SOURCE_SECRETS = ("client_id", "client_secret", "user_id", "password", "api_key")
 SOURCE_OPTIONS = ("location", "format", "entity_type", "entity_id")
+
+
+def _place_of(location: str | None, file: Path) -> str | None:
+    """Return where a file is: a relative path begins beside the organisation's own file."""
+    if location is None or "://" in location:
+        return location
+    return str((file.parent / location).absolute())
 
 
 def account_name(destination: str, settings: DestinationSettings) -> str:
