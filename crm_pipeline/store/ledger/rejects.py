@@ -109,6 +109,31 @@ class Rejects:
         with self._database.read() as connection:
             return {row.reason: int(row.number) for row in connection.execute(query)}
 
+    def payloads(
+        self,
+        organisation: str,
+        party: str,
+        stage: str,
+        dataset: str,
+        reasons: Collection[str],
+        limit: int,
+    ) -> Mapping[str, str]:
+        """Return what was set aside for some reasons, by key, the newest first."""
+        query = (
+            sa.select(rejects.c.key, rejects.c.payload)
+            .where(
+                rejects.c.organisation == organisation,
+                rejects.c.party == party,
+                rejects.c.stage == stage,
+                rejects.c.dataset == dataset,
+                rejects.c.reason.in_(list(reasons)),
+            )
+            .order_by(rejects.c.rejected_at.desc(), rejects.c.key)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return {row.key: row.payload for row in connection.execute(query)}
+
     def clear(
         self,
         organisation: str,

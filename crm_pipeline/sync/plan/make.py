@@ -66,9 +66,10 @@ def make_plan(
     """Work out, judge and store what has to change of one kind of object; return the header.
 
     ``is_full`` compares everything; otherwise only what was resolved since the last plan that was
-    applied, and what waited for another object (a first plan is always full). Nothing is sent. The same desired and acknowledged
-    objects give the same digest; a plan that exists already is not stored twice. The newest
-    receipt counts as an input: the same change, wanted again later, is another plan.
+    applied, and what waited for another object (a first plan is always full). Nothing is sent.
+    The same desired and acknowledged objects give the same digest; a plan that exists already is
+    not stored twice. The newest receipt counts as an input: the same change, wanted again later,
+    is another plan.
     """
     kind = spec.kind(object_kind)
     aim = _Aim(organisation, spec, kind, policy)
