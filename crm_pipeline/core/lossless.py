@@ -340,7 +340,7 @@ def _fits(value: Any, kind: Kind) -> bool:
 
 def _converted(value: Any, raw: bytes, kind: Kind) -> Any:
     if kind in _OPENINGS:
-        return raw.decode("utf-8")
+        return _unspaced(raw).decode("utf-8")
     if kind == "number":
         return value if isinstance(value, str) else raw.decode("ascii")
     return value
@@ -371,7 +371,18 @@ def _texts(values: Sequence[msgspec.Raw | None], kind: Kind) -> Sequence[str | N
     texts = [None if value is None else bytes(value) for value in values]
     if not all(text is None or text.startswith(opening) for text in texts):
         return None
-    return [None if text is None else text.decode("utf-8") for text in texts]
+    return [None if text is None else _unspaced(text).decode("utf-8") for text in texts]
+
+
+def _unspaced(text: bytes) -> bytes:
+    """Return a JSON text without the white space between its parts.
+
+    A source may space its webhooks and its pages differently; that is no change of a record.
+    """
+    try:
+        return msgspec.json.format(text, indent=-1)
+    except msgspec.DecodeError:  # half a surrogate pair, which JSON allows
+        return text
 
 
 def _is_unicode(text: str) -> bool:
