@@ -118,7 +118,7 @@ def test_one_round_without_a_ui_syncs_everybody_and_ends_by_itself(tmp_path: Pat
 def test_changes_are_carried_over_while_it_waits_and_ctrl_c_stops_all_of_it(
     tmp_path: Path,
 ) -> None:
-    with running(tmp_path / "demo", "--no-ui") as demo:
+    with running(tmp_path / "demo", "--no-ui", "--quiet-vendors") as demo:
         demo.wait_for("Ctrl-C stops everything")
         here = addresses(demo.home)
         changed = ask(
@@ -131,7 +131,7 @@ def test_changes_are_carried_over_while_it_waits_and_ctrl_c_stops_all_of_it(
         while not updates(crm):
             assert time.monotonic() < deadline, demo.text
             time.sleep(0.2)
-        assert len(demo.processes()) == 2
+        assert len(demo.processes()) == 3
         demo.process.send_signal(signal.SIGINT)
         assert demo.end() == 0, demo.text
     assert demo.processes() == {}
@@ -141,6 +141,50 @@ def updates(crm: str) -> int:
     entries = ask(f"{crm}/_sandbox/requests")["requests"]
     assert isinstance(entries, list)
     return sum(each["method"] == "PUT" for each in entries)
+
+
+def test_whatever_happens_at_the_vendors_reaches_the_crm(tmp_path: Path) -> None:
+    """Each act, by the vendors' webhooks and the running processes; told without a name."""
+    with running(tmp_path / "demo", "--no-ui", "--every", "1") as demo:
+        demo.wait_for("Now and then something happens")
+        began = time.monotonic()
+        for words in ARRIVALS:
+            demo.wait_for(words)
+        assert time.monotonic() - began < 60, demo.text
+        by_hand = act(demo, "payment")
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.end() == 0, demo.text
+    assert by_hand.returncode == 0, by_hand.stderr
+    assert "in the CRM: purchase loke:" in by_hand.stdout
+    assert "@" not in demo.text.partition("Now and then")[2]
+    assert demo.processes() == {}
+    over = act(demo, "payment")
+    assert over.returncode == 78
+    assert "No demo runs" in over.stderr
+
+
+#: What is told at the end of each act.
+ARRIVALS = (
+    "in the CRM: contact loke:",
+    "in the CRM: purchase loke:",
+    "in the CRM: the address of contact loke:",
+    "in the CRM: the tags of contact loke:",
+    "is cancelled",
+    "in the CRM: sample order",
+    "in our lake: order",
+)
+
+
+def act(demo: Demo, name: str) -> "subprocess.CompletedProcess[str]":
+    """Let something happen at a demo from another terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "crm_pipeline", "demo", "act", name],
+        env={**os.environ, "CRM_PIPELINE_HOME": str(demo.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
 
 
 def test_it_is_stopped_at_any_moment(tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def test_a_taken_port_is_replaced_by_a_free_one() -> None:
         port = taken.getsockname()[1]
         chosen = state.choose_ports(port)
     assert chosen.dagster != port
-    assert len({chosen.loke, chosen.crm_com, chosen.dagster}) == 3
+    ports = {chosen.loke, chosen.crm_com, chosen.sopost, chosen.receiver, chosen.dagster}
+    assert len(ports) == 5
 
 
 def test_the_ui_may_not_take_a_port_of_the_vendors() -> None:
@@ -104,7 +105,7 @@ def test_the_ui_may_not_take_a_port_of_the_vendors() -> None:
 
 
 def test_the_demo_s_organisations_are_right_at_any_port(tmp_path: Path) -> None:
-    ports = state.Ports(loke=1111, crm_com=2222, dagster=3333)
+    ports = state.Ports(loke=8802, crm_com=2222, sopost=4444, receiver=5555, dagster=3333)
     folder = tmp_path / "demo"
     folder.mkdir()
     state.write_files(folder, ports)
@@ -113,9 +114,14 @@ def test_the_demo_s_organisations_are_right_at_any_port(tmp_path: Path) -> None:
     assert set(loaded.organisations) == set(state.SLUGS)
     for organisation in loaded.organisations.values():
         loke, crm = organisation.sources["loke"], organisation.destinations["crm_com"]
-        assert loke.token_url == "http://127.0.0.1:1111/token"
+        assert loke.token_url == "http://127.0.0.1:8802/token"
+        assert organisation.sources["sopost"].base_url == "http://127.0.0.1:4444/v1"
         assert crm.base_url == "http://127.0.0.1:2222/backoffice/v2"
         assert crm.api_key.env in state.demo_variables(folder)
+        for source in organisation.sources.values():
+            assert source.webhooks is not None
+            assert source.webhooks.url == "http://127.0.0.1:5555"
+            assert source.webhooks.secret.env in state.demo_variables(folder)
     assert (folder / "dagster" / "dagster.yaml").is_file()
 
 
@@ -158,3 +164,29 @@ def test_two_demos_do_not_share_a_folder(tmp_path: Path) -> None:
 def test_the_demo_s_folder_is_the_home_that_was_set_or_one_in_the_checkout() -> None:
     assert state.demo_folder({"CRM_PIPELINE_HOME": "/x"}) == Path("/x")
     assert state.demo_folder({}).name == ".demo"
+
+
+def test_the_organisations_of_the_checkout_and_of_the_demo_are_the_same() -> None:
+    checkout = Path(__file__).resolve().parents[2]
+    ours, theirs = checkout / "organisations", Path(state.__file__).parent / "organisations"
+    names = {each.name for each in theirs.glob("*.yaml")}
+    assert names == {f"{slug}.yaml" for slug in state.SLUGS}
+    assert {name: (ours / name).read_text() for name in names} == {
+        name: (theirs / name).read_text() for name in names
+    }
+
+
+def test_where_a_demo_runs_is_known_only_while_it_is_ready(tmp_path: Path) -> None:
+    ports = state.Ports(loke=1, crm_com=2, sopost=3, receiver=4, dagster=5)
+    with pytest.raises(ConfigurationError, match="No demo runs"):
+        state.find_running(tmp_path)
+    state.note_running(tmp_path, ports)
+    assert state.find_running(tmp_path) == ports
+
+
+def test_a_child_that_may_end_is_nobody_s_death(children: Children, tmp_path: Path) -> None:
+    quick = (sys.executable, "-c", "pass")
+    child = children.start("quick", quick, log=tmp_path / "log", may_end=True)
+    child.process.wait(30)
+    assert children.first_dead() is None
+    children.forget(child)
