@@ -1,7 +1,11 @@
 """What the CRM should hold, worked out from LOKE's state by other, simpler code than ours."""
 
 from collections import Counter
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+
+#: What the sandbox's CRM gives of a purchase, in percent.
+AWARD = Decimal(5)
 
 
 def differences(customers: list[dict[str, Any]], contacts: list[dict[str, Any]]) -> list[str]:
@@ -61,3 +65,71 @@ def _wrong_fields(
     if balance is not None and custom.get("loke_points_balance") != str(balance):
         wrong.append("loke_points_balance")
     return wrong
+
+
+def trade_differences(
+    payments: list[dict[str, Any]],
+    purchases: list[dict[str, Any]],
+    balances: dict[str, int],
+    *,
+    before: dict[str, int] | None = None,
+) -> list[str]:
+    """Return what is wrong with purchases and wallets; empty when each payment counts once.
+
+    ``balances`` are of all contacts, by code, in the smallest unit; ``before`` what they were
+    without our purchases.
+    """
+    sold = {f"loke:{each['id']}": each for each in payments if each.get("customer")}
+    counts = Counter(each["reference_number"] for each in purchases)
+    wrong = [f"{number} exists {count} times" for number, count in counts.items() if count > 1]
+    made = {each["reference_number"]: each for each in purchases}
+    wanted = set(sold) | {f"{key}:refund" for key in sold if _is_part(sold[key])}
+    wrong += [f"{number} is missing" for number in wanted - made.keys()]
+    wrong += [f"{number} should not exist" for number in made.keys() - wanted]
+    for key in sold.keys() & made.keys():
+        is_cancelled = made[key]["state"] == "CANCELLED"
+        if is_cancelled is not _is_whole(sold[key]):
+            wrong.append(f"{key}: state")
+        if made[key]["transaction_amounts"]["total"] != Decimal(sold[key]["total"]) / 100:
+            wrong.append(f"{key}: total")
+        if (made[key]["contact"] or {}).get("code") != f"loke:{sold[key]['customer']['id']}":
+            wrong.append(f"{key}: contact")
+    return wrong + _wrong_balances(sold, balances, before or {})
+
+
+def _wrong_balances(
+    sold: dict[str, dict[str, Any]], balances: dict[str, int], before: dict[str, int]
+) -> list[str]:
+    expected = Counter(before)
+    for payment in sold.values():
+        code = f"loke:{payment['customer']['id']}"
+        if not _is_whole(payment):
+            expected[code] += _award(payment["total"]) - _award(payment.get("refundedAmount", 0))
+    return [
+        f"{code}: wallet {balances.get(code)} instead of {expected[code]}"
+        for code in expected.keys() | balances.keys()
+        if balances.get(code, 0) != expected[code]
+    ]
+
+
+def _is_part(payment: dict[str, Any]) -> bool:
+    return 0 < payment.get("refundedAmount", 0) < payment["total"]
+
+
+def _is_whole(payment: dict[str, Any]) -> bool:
+    return "refundedAt" in payment and not _is_part(payment)
+
+
+def _award(amount: int) -> int:
+    return int((amount * AWARD / 100).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def wrong_tags(
+    wanted: dict[str, set[str]], contacts: list[dict[str, Any]], ours: set[str]
+) -> list[str]:
+    """Return the codes whose tags among ours differ from those that are wanted."""
+    return [
+        each["code"]
+        for each in contacts
+        if set(each["tags"]) & ours != wanted.get(each["code"], set())
+    ]

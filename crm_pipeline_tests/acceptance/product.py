@@ -1,19 +1,31 @@
 """One installation of the product in a folder, driven as a user drives it: files and commands."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from crm_pipeline.cli.failures import handle_failures
+from crm_pipeline.cli.main import app
 from crm_pipeline.sandbox import Sandbox, SandboxOrganisation
+from crm_pipeline_tests.webhooks.running import RunningReceiver
 
 COMMAND = (sys.executable, "-m", "crm_pipeline")
 SECONDS = 110
+#: What signs LOKE's webhooks, and what ends the addresses of those that nobody signs.
+HOOK_SECRET, PATH_SECRET = "hook-secret", "f3c9/path secret"
+#: Where webhooks go while no receiver runs.
+NOWHERE = "http://127.0.0.1:9"
+SENDS_ALL = ("contacts", "memberships", "products", "purchases")
+LOKE_DATASETS = ("customers", "payments", "list_members")
 
 
 @dataclass
@@ -54,6 +66,10 @@ class Product:
             "CRM_PIPELINE_CONFIG": str(self.config),
             "LOKE_CLIENT_ID": self.sandbox.settings.client_id,
             "LOKE_CLIENT_SECRET": self.sandbox.settings.client_secret,
+            "SOPOST_USER_ID": self.sandbox.settings.sopost_user_id,
+            "SOPOST_PASSWORD": self.sandbox.settings.sopost_password,
+            "LOKE_HOOK_SECRET": HOOK_SECRET,
+            "HOOK_PATH_SECRET": PATH_SECRET,
             **{
                 f"CRM_COM_KEY_{_slug(each).upper().replace('-', '_')}": each.crm_test_key
                 for each in self.sandbox.settings.organisations
@@ -94,6 +110,38 @@ class Product:
         path.write_text(yaml.safe_dump(document))
         return path
 
+    def add_all(
+        self,
+        organisation: SandboxOrganisation,
+        *,
+        url: str = NOWHERE,
+        datasets: Sequence[str] = LOKE_DATASETS,
+        lists: Mapping[str, str] | None = None,
+        **changes: Any,
+    ) -> Path:
+        """Write a file that sends everything; ``lists`` gives ids of lists their tags.
+
+        Webhooks come to the receiver at ``url``. Without lists there are no memberships.
+        """
+        sends = [each for each in SENDS_ALL if lists or each != "memberships"]
+        path = self.add(organisation, sends=sends, **changes)
+        document = yaml.safe_load(path.read_text())
+        document["sources"]["loke"] |= {
+            "datasets": list(datasets),
+            "webhooks": {"url": url, "secret": {"env": "LOKE_HOOK_SECRET"}},
+        }
+        document["purchases"] = {"go_live": "2015-01-01T00:00:00Z"}
+        document["lists"] = [
+            {"id": list_id, "name": tag.removeprefix("LOKE: "), "tag": tag}
+            for list_id, tag in (lists or {}).items()
+        ]
+        path.write_text(yaml.safe_dump(document))
+        return path
+
+    def receiver(self) -> RunningReceiver:
+        """Start a receiver and wait until it accepts; it ends with its context."""
+        return RunningReceiver(self.folder, self.environment)
+
     def run(self, *arguments: str) -> Answer:
         """Run one command to its end."""
         done = subprocess.run(
@@ -106,6 +154,13 @@ class Product:
             check=False,
         )
         return Answer(done.returncode, done.stdout, done.stderr)
+
+    def run_here(self, *arguments: str) -> Answer:
+        """Run one command to its end in this process: the same, without the start of a process."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = handle_failures(app, arguments, self.environment)
+        return Answer(code, out.getvalue(), err.getvalue())
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start one command and leave it running."""
