@@ -71,6 +71,12 @@ def sections(page: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+def whole_files(page: Path) -> list[str]:
+    """Return the organisation files of a page: YAML blocks with sources and destinations."""
+    blocks = [body for language, body in _FENCE.findall(page.read_text()) if language == "yaml"]
+    return [each for each in blocks if "\ndestinations:" in each and "sources:" in each]
+
+
 def typed_lines(page: Path) -> list[list[str]]:
     """Return the ``crm-pipeline`` commands of a page's console and sh blocks, as words."""
     found = []

@@ -14,16 +14,21 @@ import pydantic
 import pytest
 
 import crm_pipeline
-from crm_pipeline.core import mapping
+from crm_pipeline.core import mapping, purchases
 from crm_pipeline.core.policies import FieldPolicy
 from crm_pipeline.core.records import OUTCOME_KINDS, Waits
 from crm_pipeline.definitions import defs
+from crm_pipeline.destinations import load_destinations
 from crm_pipeline.destinations.crm_com import assumptions
 from crm_pipeline.destinations.crm_com.contacts import writing
+from crm_pipeline.destinations.crm_com.purchases.fields import PURCHASES, REFUNDS
 from crm_pipeline.errors import CrmPipelineError
 from crm_pipeline.sandbox import Sandbox
 from crm_pipeline.sandbox.control.faults import FaultRule
-from crm_pipeline.settings import environment, organisation
+from crm_pipeline.settings import environment, organisation, vendors
+from crm_pipeline.sources import load_sources
+from crm_pipeline.sources.catalogue import products as catalogue
+from crm_pipeline.wiring.rules import KINDS_OF
 from crm_pipeline_tests.docs.reading import (
     ROOT,
     code_names,
@@ -36,13 +41,26 @@ from crm_pipeline_tests.docs.reading import (
 CONFIGURATION = "docs/configuration.md"
 MODELS = (
     "OrganisationSettings", "SourceSettings", "DestinationSettings", "LimitSettings",
-    "GuardSettings", "VerifySettings", "FieldMapping", "ScheduleSettings",
+    "GuardSettings", "VerifySettings", "FieldMapping", "ScheduleSettings", "WebhookSettings",
+    "PurchaseSettings", "LocationSettings", "ListSettings", "ProductSettings", "SampleSettings",
+    "ConsentSettings",
 )  # fmt: skip
 #: Defaults that a table tells in words: another table has them, or they follow from others.
 TOLD_IN_WORDS = {
     "mapping", "schedules", "limits", "guards", "field_policies", "verify", "datasets",
-    "overlap_seconds", "sample", "from", "transform", "on_invalid", "placeholder",
+    "overlap_seconds", "sample", "from", "transform", "on_invalid", "placeholder", "purchases",
+    "lists", "products", "samples", "webhooks", "sends", "locations", "questions", "consents",
+    "approved_states", "channels", "format",
 }  # fmt: skip
+#: Its defaults depend on the vendor; another test looks at them.
+OF_EVERY_VENDOR = "SourceSettings"
+#: Codes of outcomes that set nothing aside.
+NO_REJECTS = {
+    "found", "nothing_to_send", "already_cancelled", "process_running", "out_of_time", "immutable",
+    "partly_updated", "opt_out_kept", "code_taken", "id_unknown",
+}  # fmt: skip
+#: The modules of a destination that say how a change ended.
+WRITERS = {"attempts", "writing", "refunding", "products"}
 REQUIRED_NUMBERS = tuple(
     f"{letter}{number}"
     for letter, count in (("L", 11), ("S", 5), ("C", 9), ("W", 5), ("P", 2))
@@ -69,7 +87,7 @@ def test_the_defaults_in_the_tables_are_those_of_the_code(model: str) -> None:
     for row in table(CONFIGURATION, model):
         name = code_names(row[0])[0]
         field = fields_of(model)[name]
-        if name in TOLD_IN_WORDS:
+        if name in TOLD_IN_WORDS or (model == OF_EVERY_VENDOR and row[1] != "required"):
             continue
         if field.is_required():
             is_filled_in = name in organisation._FILLED_IN.get(model, ())
@@ -89,9 +107,44 @@ def test_every_model_of_an_organisation_file_has_a_table() -> None:
     assert found - {"_Frozen"} == set(MODELS)
 
 
-def test_the_addresses_that_are_filled_in_are_on_the_page() -> None:
-    from crm_pipeline.settings import vendors
+def test_every_source_is_listed_with_what_it_needs_and_how_its_datasets_are_read() -> None:
+    rows = table(CONFIGURATION, "sources")
+    expected = {
+        name: (spec.needs, [f"`{each.name}` {each.reading}" for each in spec.datasets.values()])
+        for name, spec in load_sources().items()
+    }
+    listed = {
+        code_names(row[0])[0]: (frozenset(code_names(row[1])), row[2].split(", ")) for row in rows
+    }
+    assert listed == expected
 
+
+def test_the_defaults_of_every_vendor_are_on_the_page() -> None:
+    told = {code_names(row[0])[0]: row[1] for row in table(CONFIGURATION, OF_EVERY_VENDOR)}
+    for name in load_sources():
+        filled: Any = vendors.fill_defaults({"sources": {name: {}}}, "acme")["sources"]
+        for field, value in filled[name].items():
+            if isinstance(value, dict):
+                assert f"`{{env: {value['env']}}}`" in told[field], (name, field)
+            elif field in ("base_url", "token_url"):
+                assert f"`{value}`" in told[field], (name, field)
+
+
+def test_what_can_be_sent_is_listed_in_the_order_of_sending() -> None:
+    rows = table(CONFIGURATION, "kinds")
+    assert [code_names(row[1])[0] for row in rows] == [
+        kind.name for kind in load_destinations()["crm_com"].kinds
+    ]
+    words = {kind: word for word, kinds in KINDS_OF.items() for kind in kinds}
+    for word, kind, _, *held in rows:
+        (name,) = code_names(kind)
+        assert code_names(word) == [words[name]]
+        for destination, cell in zip(("crm_com", "crm_com_classic"), held, strict=True):
+            has_it = name in {each.name for each in load_destinations()[destination].kinds}
+            assert cell == ("yes" if has_it else "no"), (name, destination)
+
+
+def test_the_addresses_that_are_filled_in_are_on_the_page() -> None:
     text = text_of(CONFIGURATION)
     addresses = (vendors.LOKE_API, vendors.LOKE_ISSUER, *vendors.CRM_COM_BY_MODE.values())
     assert [each for each in addresses if each not in text] == []
@@ -145,6 +198,50 @@ def test_every_code_of_an_unusable_value_is_explained() -> None:
 def test_every_reason_of_a_refusal_by_the_crm_is_explained() -> None:
     reasons = {writing.INVALID_VALUE, writing.MEDIUM_TAKEN, writing.GONE, "record_without_id"}
     assert reasons <= set(names_in("docs/mapping.md", "rejects"))
+
+
+def test_every_field_of_a_purchase_and_of_a_refund_is_explained() -> None:
+    held = {*PURCHASES.fields, *REFUNDS.fields} - {"discount", "notes"}  # nothing fills these
+    assert set(names_in("docs/mapping.md", "purchase")) == {*held, "participant"}
+
+
+def test_every_reason_why_a_payment_makes_no_purchase_is_explained() -> None:
+    listed = names_in("docs/mapping.md", "skipped")
+    assert sorted(listed) == sorted(set(get_args(purchases.Skipped)) - {""})
+
+
+def test_every_field_that_samples_fill_is_explained() -> None:
+    source = (ROOT / "crm_pipeline/sync/resolve/samples.py").read_text()
+    filled = set(re.findall(r'"(custom\.\w+)"', source))
+    assert filled
+    assert filled - set(names_in("docs/mapping.md", "samples")) == set()
+
+
+def reject_reasons() -> Iterator[str]:
+    """Give every code under which a record, an object, a list or an event is set aside."""
+    yield from catalogue._FAULTS
+    for place, pattern in (
+        ("core/purchases.py", r'_RejectedError\("(\w+)"\)|issues=\("(\w+)"'),
+        ("core/pulling.py", r'"(list_\w+)"'),
+        ("sync/land/lists.py", r'"(list_(?!members)\w+)"'),
+        ("sync/resolve/samples.py", r'"(identity_\w+)"'),
+        ("sync/drain/events.py", r'Settled\("(\w+)", is_failed=True\)'),
+        ("sync/drain/reading.py", r'"(not_found|bad_answer)"'),
+        ("destinations", r'^[A-Z_]+ = "([a-z]+_[a-z_]+)"$'),
+        ("destinations", r'UnfitError\(\s*"(\w+)"'),
+        ("destinations", r'rejected\(\s*"(\w+)"'),
+    ):
+        root = ROOT / "crm_pipeline" / place
+        for path in sorted(root.rglob("*/*.py")) if root.is_dir() else [root]:
+            if root.is_file() or path.stem in WRITERS:
+                for found in re.findall(pattern, path.read_text(), re.MULTILINE):
+                    yield from filter(None, [found] if isinstance(found, str) else found)
+
+
+def test_every_reason_to_set_something_aside_says_what_to_do() -> None:
+    explained = set(names_in("docs/operations.md", "reviews"))
+    explained |= set(names_in("docs/mapping.md", "rejects"))
+    assert set(reject_reasons()) - NO_REJECTS - explained == set()
 
 
 def test_the_outcomes_are_named_in_the_delivery_promise() -> None:
