@@ -14,7 +14,7 @@ _PLAIN = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 
 def exponent(currency: str) -> int:
     """Return how many decimals a currency has. Raises SaleInvalidError for an unknown one."""
-    found = exponent_of(currency)
+    found = exponent_of(currency) if currency.isupper() else None
     if found is None:
         raise SaleInvalidError(
             "The currency is none of ISO 4217.",
