@@ -35,7 +35,10 @@ from crm_pipeline.sources import load_sources
 from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, SourceBinding
 from crm_pipeline.wiring.consistency import misfits
 from crm_pipeline.wiring.rules import (
+    CUSTOM,
     KINDS_OF,
+    SAMPLES,
+    custom_keys,
     key_prefix,
     mapping_version,
     membership_rules,
@@ -126,6 +129,7 @@ class Binder:
                 yield ("destinations", name), "destination", self._destinations
                 continue
             fields = {field for kind in spec.kinds for field in kind.fields}
+            fields.update(f"{CUSTOM}{key}" for key in custom_keys(organisation))
             for field in destination.field_policies:
                 if field not in fields:
                     yield ("destinations", name, "field_policies", field), "field", fields
@@ -192,9 +196,13 @@ class Binder:
                     options={
                         "mode": destination.mode,
                         "key_prefix": f"{key_prefix(organisation)}:",
+                        "sample_key_prefix": _sample_key_prefix(organisation),
                         # What it cannot hold is asked for as well, so that its check refuses it.
                         "sends": ",".join(
                             kind for word in destination.sends for kind in KINDS_OF[word]
+                        ),
+                        "custom_fields": json.dumps(
+                            custom_keys(organisation) if "contacts" in destination.sends else ()
                         ),
                         "tags": json.dumps(sorted({each.tag for each in organisation.lists})),
                         "unit": destination.unit or "",
@@ -262,6 +270,12 @@ def kinds_sent(spec: DestinationSpec, settings: DestinationSettings) -> tuple[st
     """
     wanted = {kind for word in settings.sends for kind in KINDS_OF[word]}
     return tuple(kind.name for kind in spec.kinds if kind.name in wanted)
+
+
+def _sample_key_prefix(organisation: OrganisationSettings) -> str:
+    """Return how the keys of those begin whom only samples made contacts; empty without samples."""
+    samples = organisation.sources.get(SAMPLES)
+    return f"{samples.key_prefix}:" if samples is not None else ""
 
 
 def _classifications(organisation: OrganisationSettings) -> list[str]:

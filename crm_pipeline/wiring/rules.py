@@ -24,6 +24,15 @@ from crm_pipeline.sync.resolve.sample_purchases import SamplePurchases
 LOYALTY = "loke"
 CATALOGUE = "catalogue"
 SAMPLES = "sopost"
+#: How our names of custom fields begin.
+CUSTOM = "custom."
+#: The custom fields of whoever ordered a sample (``sync.resolve.samples``), besides answers.
+_SAMPLE_KEYS = (
+    "sopost_identity",
+    "sopost_last_order_id",
+    "sopost_last_order_status",
+    "sopost_last_activity_id",
+)
 #: The kinds of objects behind each word of ``sends``.
 KINDS_OF = {
     "contacts": ("contact",),
@@ -54,6 +63,19 @@ def resolve_rules(organisation: OrganisationSettings) -> ResolveRules:
         context=MappingContext(currency=organisation.currency),
         samples=sample_rules(organisation),
     )
+
+
+def custom_keys(organisation: OrganisationSettings) -> tuple[str, ...]:
+    """Return the keys of the custom fields that an organisation's contacts have, sorted."""
+    targets: set[str] = set()
+    if reads(organisation, LOYALTY, "customers"):
+        targets = {
+            rule.target for rule in DEFAULT_LOKE_CUSTOMER.rules
+        } | organisation.mapping.keys()
+    keys = {each.removeprefix(CUSTOM) for each in targets if each.startswith(CUSTOM)}
+    if reads(organisation, SAMPLES, "orders"):
+        keys.update(_SAMPLE_KEYS, organisation.samples.questions.values())
+    return tuple(sorted(keys))
 
 
 def sample_rules(organisation: OrganisationSettings) -> SampleRules | None:

@@ -2,11 +2,32 @@
 
 import pytest
 
-from crm_pipeline.core.records import RemoteObject
+from crm_pipeline.core.records import Fields, RemoteObject
 from crm_pipeline.destinations.crm_com.comparing import is_same
 from crm_pipeline.destinations.crm_com.contacts.bodies import create_body, update_body
 from crm_pipeline.destinations.crm_com.contacts.reading import read_contact, read_own
 from crm_pipeline_tests.destinations.conftest import MINA
+
+#: How codes of ours begin, and the custom field that names the record of one that was linked.
+OWN = {"loke:": "custom.loke_customer_id", "sopost:": "custom.sopost_identity"}
+HOME: Fields = {
+    "address_line_1": "5 Rue Kennedy",
+    "address_line_2": "Flat 2",
+    "town_city": "Paris",
+    "state_province_county": "Ile-de-France",
+    "postal_code": "75001",
+    "address_country": "FRA",
+}
+SENT_HOME = {
+    "type": "HOME",
+    "is_primary": True,
+    "address_line_1": "5 Rue Kennedy",
+    "address_line_2": "Flat 2",
+    "town_city": "Paris",
+    "state_province_county": "Ile-de-France",
+    "postal_code": "75001",
+    "country_code": "FRA",
+}
 
 
 def test_a_create_holds_everything_the_vendor_documents() -> None:
@@ -83,6 +104,71 @@ def test_a_removed_medium_is_cleared(names: list[str], member: str) -> None:
     assert update_body({"first_name": "M"}, names) == {member: None}
 
 
+def test_a_create_holds_the_parts_of_an_address_that_there_are() -> None:
+    assert create_body("loke:A", {**MINA, **HOME})["address"] == SENT_HOME
+    partial = {**MINA, "town_city": "Paris", "address_country": "", "postal_code": None}
+    body = create_body("loke:A", partial)
+    assert body["address"] == {"type": "HOME", "is_primary": True, "town_city": "Paris"}
+    assert body["phone"]["country_code"] == "AUS"
+    assert "address" not in create_body("loke:A", MINA)
+
+
+def test_an_address_travels_whole_and_leaves_the_phone_alone() -> None:
+    assert update_body(HOME, ["address_country"]) == {"address": SENT_HOME}
+    moved = {"town_city": "Lyon", "phone_country": "AUS"}
+    empty = dict.fromkeys(SENT_HOME)
+    assert update_body(moved, ["town_city", "address_line_1"]) == {
+        "address": {**empty, "type": "HOME", "is_primary": True, "town_city": "Lyon"}
+    }
+    assert "address" not in update_body({**MINA, **HOME}, ["phone_country", "phone_number"])
+
+
+def test_an_address_of_which_nothing_is_left_is_cleared() -> None:
+    assert update_body({"first_name": "M"}, list(HOME)) == {"address": None}
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"address": {"id": "a", "name": None, **SENT_HOME}},
+        {"addresses": [{"town_city": "Office", "type": "BUSINESS", "is_primary": True}, SENT_HOME]},
+        {"addresses": [{"town_city": "Old", "type": "HOME"}, SENT_HOME]},
+        {"addresses": [5, {**SENT_HOME, "type": "ALTERNATIVE"}], "address": None},
+    ],
+)
+def test_the_home_address_is_read(shown: dict[str, object]) -> None:
+    contact = read_contact({"id": "7", "phone": {"country_code": "AUS"}, **shown}, own=OWN)
+    assert contact is not None
+    assert contact.fields == {"phone_country": "AUS", **HOME}
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ({"code": "sopost:p-1"}, "sopost:p-1"),
+        ({"code": "other:p-1"}, None),
+        ({"code": "16", "custom_fields": [{"key": "loke_customer_id", "value": "A"}]}, "loke:A"),
+        ({"code": "16", "custom_fields": [{"key": "sopost_identity", "value": "p"}]}, "sopost:p"),
+        (
+            {
+                "code": "loke:A",
+                "custom_fields": [
+                    {"key": "sopost_identity", "value": "p"},
+                    {"key": "loke_customer_id", "value": "B"},
+                ],
+            },
+            "loke:A",
+        ),
+    ],
+)
+def test_a_contact_is_ours_by_its_code_or_by_the_record_that_it_names(
+    content: dict[str, object], key: str | None
+) -> None:
+    contact = read_contact({"id": "7", **content}, own=OWN)
+    assert contact is not None
+    assert contact.key == key
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -116,7 +202,7 @@ def test_a_removed_medium_is_cleared(names: list[str], member: str) -> None:
     ],
 )
 def test_both_spellings_of_a_contact_are_read(content: dict[str, object]) -> None:
-    assert read_contact(content, key_prefix="loke:") == RemoteObject(
+    assert read_contact(content, own=OWN) == RemoteObject(
         crm_id="7",
         key="loke:A",
         fields={
@@ -138,14 +224,21 @@ def test_both_spellings_of_a_contact_are_read(content: dict[str, object]) -> Non
     [None, [], "x", {}, {"id": None}, {"id": ["7"]}],
 )
 def test_what_has_no_id_is_no_contact(content: object) -> None:
-    assert read_contact(content, key_prefix="loke:") is None
+    assert read_contact(content, own=OWN) is None
 
 
 def test_members_of_an_unexpected_form_are_left_out() -> None:
-    odd = dict.fromkeys(("person_name", "phone", "phones", "demographics"), 5.5)
+    odd = dict.fromkeys(("person_name", "phone", "phones", "demographics", "address"), 5.5)
     contact = read_contact(
-        {"id": 7, **odd, "email": ["x"], "email_opt_out": "yes", "custom_fields": {"a": 1}},
-        key_prefix="loke:",
+        {
+            "id": 7,
+            **odd,
+            "email": ["x"],
+            "email_opt_out": "yes",
+            "custom_fields": {"a": 1},
+            "addresses": "x",
+        },
+        own=OWN,
     )
     assert contact == RemoteObject(crm_id="7", key=None, fields={})
 
@@ -159,6 +252,12 @@ def test_members_of_an_unexpected_form_are_left_out() -> None:
         ("email", "A@Example.com", "a@example.COM", True),
         ("phone_number", "400 000 001", "400000001", True),
         ("phone_country", "aus", "AUS", True),
+        ("address_country", "fra", "FRA", True),
+        ("address_country", "FRA", None, False),
+        ("postal_code", "SW1A 1AA", "sw1a1aa", True),
+        ("postal_code", "01000", "1000", False),
+        ("town_city", "Paris ", "Paris", True),
+        ("town_city", "Paris", "Lyon", False),
         ("gender", "FEMALE", "female", True),
         ("email_opt_out", False, None, True),
         ("email_opt_out", True, None, False),

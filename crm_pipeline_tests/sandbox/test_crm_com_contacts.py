@@ -158,6 +158,24 @@ def test_what_is_not_sent_stays_and_null_clears(crm: httpx.Client) -> None:
     assert (after["email_opt_out"], after["sms_opt_out"]) == (True, False)
 
 
+def test_an_address_may_lack_parts_and_is_replaced_as_one(crm: httpx.Client) -> None:
+    given = {"type": "HOME", "is_primary": True, "town_city": "Paris", "country_code": "FRA"}
+    create(crm, {**MINA, "address": given})
+    first = crm.get(BY_CODE).json()["address"]
+    assert {name: first[name] for name in given} == given
+    assert first["address_line_1"] is first["postal_code"] is None
+    assert crm.get("/contacts").json()["content"][0]["address"] == first
+    crm.put(BY_CODE, json={"address": {"address_line_1": "1 High Street", "postal_code": ""}})
+    second = crm.get(BY_CODE).json()["address"]
+    assert second["id"] == first["id"]
+    assert second["address_line_1"] == "1 High Street"
+    assert second["town_city"] is second["postal_code"] is second["country_code"] is None
+    crm.put(BY_CODE, json={"sms_opt_out": True})
+    assert crm.get(BY_CODE).json()["address"] == second
+    crm.put(BY_CODE, json={"address": None})
+    assert crm.get(BY_CODE).json()["address"] is None
+
+
 def test_a_name_and_a_birthday_are_cleared_by_null(crm: httpx.Client) -> None:
     create(crm, MINA)
     answer = crm.put(BY_CODE, json={"person_name": None})
@@ -205,6 +223,11 @@ def test_custom_fields_merge_by_key(crm: httpx.Client) -> None:
         (BARE | {"phone": {"number": "411222333"}}, "country_code"),
         (BARE | {"phone": {"country_code": "AUS", "number": "+61411222333"}}, "number"),
         (BARE | {"phone": {"country_code": "AUS", "number": "4", "type": "HOME"}}, "type"),
+        (BARE | {"address": "5 Rue Kennedy"}, "address"),
+        (BARE | {"address": {"country_code": "FR"}}, "country_code"),
+        (BARE | {"address": {"type": "MOBILE"}}, "type"),
+        (BARE | {"address": {"is_primary": "yes"}}, "is_primary"),
+        (BARE | {"address": {"town_city": 5}}, "town_city"),
         (BARE | {"demographics": {"gender": "female"}}, "gender"),
         (BARE | {"demographics": []}, "demographics"),
         (

@@ -9,7 +9,11 @@ from typing import Protocol
 
 from crm_pipeline.core.ports import DestinationConnection
 from crm_pipeline.core.records import Change, Finding, RemoteObject, WriteResult
-from crm_pipeline.destinations.crm_com.assumptions import KEY_PREFIX
+from crm_pipeline.destinations.crm_com.assumptions import (
+    KEY_PREFIX,
+    SAMPLE_ID_FIELD,
+    SOURCE_ID_FIELD,
+)
 from crm_pipeline.destinations.crm_com.calls import Calls
 from crm_pipeline.destinations.crm_com.checking import Doctor
 from crm_pipeline.destinations.crm_com.contacts.fields import CONTACT
@@ -47,14 +51,19 @@ class Kind(Protocol):
 class CrmComApi:
     """Writes and reads one organisation's objects. Thread-safe.
 
-    Options: ``key_prefix`` (how codes of ours start), ``tags`` (ids or names of all tags that are
-    ours: a JSON list, or one a line), ``sends`` (the kinds that are sent, separated by commas).
+    Options: ``key_prefix`` (how codes of ours start) and ``sample_key_prefix`` (how those of people
+    start whom only sample orders made contacts), ``tags`` (ids or names of all tags that are ours:
+    a JSON list, or one a line), ``custom_fields`` (a JSON list of the keys of the custom fields
+    that are written), ``sends`` (the kinds that are sent, separated by commas).
     """
 
     def __init__(self, connection: DestinationConnection, *, seams: Seams | None = None) -> None:
         seams = seams or Seams()
         waits, options = connection.waits, connection.options
         key_prefix = options.get("key_prefix", KEY_PREFIX)
+        own = {key_prefix: SOURCE_ID_FIELD}
+        if sample_prefix := options.get("sample_key_prefix"):
+            own[sample_prefix] = SAMPLE_ID_FIELD
         self._client = ApiClient(
             connection.base_url,
             waits=waits,
@@ -73,7 +82,7 @@ class CrmComApi:
         self._doctor = Doctor(calls, tags, connection.api_key, options)
         self._kinds: Mapping[str, Kind] = {
             PRODUCT: Products(calls, waits=waits, seams=seams),
-            CONTACT: Contacts(calls, conflict=connection.conflict, key_prefix=key_prefix),
+            CONTACT: Contacts(calls, conflict=connection.conflict, own=own),
             MEMBERSHIP: Memberships(calls, tags, ours=listed(options.get("tags"))),
             PURCHASE: Purchases(calls, finder, key_prefix=key_prefix, settle=settle),
             REFUND: Refunds(calls, finder, settle=settle),

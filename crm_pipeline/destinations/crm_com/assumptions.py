@@ -15,10 +15,27 @@ CODE_MEMBER = "code"
 #: All our numbers are sent as this type: LOKE does not say which kind a number is.
 PHONE_TYPE = "MOBILE"
 
+#: Where an address goes, and which of a contact's addresses is ours.
+ADDRESS_MEMBER = "address"
+ADDRESS_TYPE = "HOME"
+
+#: The part of an address above its town. Every other part was seen in working code.
+STATE_MEMBER = "state_province_county"
+
+#: A PUT with an address changes the home address and adds no second one. It always carries every
+#: part, an empty one as null, so that nothing stays of the old address whether a PUT replaces the
+#: address or merges its parts.
+IS_ADDRESS_CHANGED_IN_PLACE = True
+
+#: A contact shows its address when it is read. If not, set this to False: what is not shown is
+#: then not taken for a difference.
+IS_ADDRESS_SHOWN = True
+
 #: A member that a PUT leaves out keeps its value, so an update sends only what changed.
 IS_OMITTED_UNCHANGED = True
 
-#: What clears a plain member, a phone, or one member of ``demographics`` in a PUT.
+#: What clears a plain member, a phone, an address, or one part of an address or of
+#: ``demographics`` in a PUT.
 CLEARED = None
 
 #: What clears one custom field in a PUT. Values are always strings; null means "no value".
@@ -56,6 +73,9 @@ KEY_PREFIX = "loke:"
 
 #: The custom field that still names our record when a contact's code is not ours (linked, merged).
 SOURCE_ID_FIELD = "custom.loke_customer_id"
+
+#: The same for a person whom only sample orders made a contact.
+SAMPLE_ID_FIELD = "custom.sopost_identity"
 
 #: Beginnings of API keys that tell which data they open.
 KEY_MODES = {"crm_test": "test", "crm_live": "live"}

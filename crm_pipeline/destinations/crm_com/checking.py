@@ -5,10 +5,11 @@ Here: one finding for each step. Not here: who shows them.
 
 from collections.abc import Callable, Mapping, Sequence
 
+from crm_pipeline.core.mapping import DEFAULT_LOKE_CUSTOMER
 from crm_pipeline.core.records import Finding
 from crm_pipeline.destinations.crm_com.assumptions import KEY_MODES, PURCHASES_PATH
 from crm_pipeline.destinations.crm_com.calls import Calls, Tally
-from crm_pipeline.destinations.crm_com.contacts.fields import FIELDS, custom_key
+from crm_pipeline.destinations.crm_com.contacts.fields import custom_key
 from crm_pipeline.destinations.crm_com.memberships.tags import Tags
 from crm_pipeline.destinations.crm_com.purchases.fields import PURCHASE
 from crm_pipeline.destinations.crm_com.values import as_object, as_text, listed
@@ -17,11 +18,18 @@ from crm_pipeline.errors import CrmPipelineError
 #: A reference number that nobody ever used: a list that finds something for it is not filtered.
 _UNUSED_REFERENCE = "crm-pipeline:doctor:no-such-purchase"
 
+#: What is written of a customer when nobody says otherwise.
+_DEFAULT_CUSTOM_FIELDS = tuple(
+    key for rule in DEFAULT_LOKE_CUSTOMER.rules if (key := custom_key(rule.target)) is not None
+)
+
 
 class Doctor:
     """Asks one organisation's CRM.COM.
 
-    Options: ``tags`` (ids or names of tags that must exist), ``sends`` (the kinds that are sent).
+    Options: ``tags`` (ids or names of tags that must exist), ``custom_fields`` (keys of custom
+    fields that must exist; without it those of the default mapping), ``sends`` (the kinds that are
+    sent).
     """
 
     def __init__(
@@ -46,7 +54,7 @@ class Doctor:
                     is_ok=True,
                     message=f"CRM.COM accepts the key; it opens {self._mode()} data.",
                 ),
-                *_custom_field_findings(self._known_custom_fields()),
+                *self._custom_fields(),
             ]
         except CrmPipelineError as error:
             return [_failed("key", error)]
@@ -100,6 +108,11 @@ class Doctor:
             ),
         ]
 
+    def _custom_fields(self) -> Sequence[Finding]:
+        chosen = self._options.get("custom_fields")
+        wanted = _DEFAULT_CUSTOM_FIELDS if chosen is None else listed(chosen)
+        return _custom_field_findings(wanted, self._known_custom_fields()) if wanted else []
+
     def _known_custom_fields(self) -> frozenset[str]:
         pages = self._calls.pages("custom_fields", {"entity": "CONTACTS"})
         keys = (as_text(as_object(entry).get("key")) for page in pages for entry in page)
@@ -116,8 +129,7 @@ def _failed(check: str, error: CrmPipelineError) -> Finding:
     return Finding(check=check, is_ok=False, message=error.happened, remedy=error.remedy)
 
 
-def _custom_field_findings(known: frozenset[str]) -> Sequence[Finding]:
-    wanted = [key for key in map(custom_key, FIELDS) if key is not None]
+def _custom_field_findings(wanted: Sequence[str], known: frozenset[str]) -> Sequence[Finding]:
     missing = [key for key in wanted if key not in known]
     if not missing:
         return [
@@ -134,7 +146,7 @@ def _custom_field_findings(known: frozenset[str]) -> Sequence[Finding]:
             message=f"CRM.COM has no custom field `{key}` for contacts; it refuses contacts that"
             " carry it.",
             remedy=f"Add a text custom field with the key `{key}` for contacts in CRM.COM's"
-            " settings, or leave the field out of the mapping.",
+            " settings, or take it out of the organisation's file if it is a field of your own.",
         )
         for key in missing
     ]

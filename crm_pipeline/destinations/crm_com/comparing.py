@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from crm_pipeline.destinations.crm_com.contacts.fields import OPT_OUTS, custom_key
+from crm_pipeline.destinations.crm_com.assumptions import IS_ADDRESS_SHOWN
+from crm_pipeline.destinations.crm_com.contacts.fields import ADDRESS, OPT_OUTS, custom_key
 from crm_pipeline.destinations.crm_com.values import as_decimal, listed
 
 #: Amounts and rates: compared as numbers.
@@ -20,10 +21,17 @@ _NUMBERS = frozenset({"total", "net", "tax", "discount", "amount", "price", "tax
 #: need not have honoured, and the tags that we may touch.
 _OURS_ALONE = frozenset({"purchase_id", "ours"})
 
-#: What CRM.COM need not show of a purchase: only what it shows can differ.
+#: What CRM.COM need not show of a purchase, or of a contact: only what it shows can differ.
 _SELDOM_SHOWN = frozenset(
-    {"contact_key", "classification", "organisation_id", "tap_code", "notes", "lines", "discount"}
+    {
+        *("contact_key", "classification", "organisation_id", "tap_code", "notes", "lines"),
+        "discount",
+        *(() if IS_ADDRESS_SHOWN else ADDRESS),
+    }
 )
+
+#: Texts whose case does not count.
+_CASELESS = frozenset({"email", "gender", "phone_country", "address_country", "currency"})
 
 
 def is_same(field: str, wrote: object, found: object) -> bool:
@@ -58,8 +66,10 @@ def _flag(value: object) -> bool:
 
 def _normal(field: str, value: object) -> str | Decimal:
     text = _text(value)
-    if field in {"email", "gender", "phone_country", "currency"}:
+    if field in _CASELESS:
         return text.casefold()
+    if field == "postal_code":
+        return "".join(text.casefold().split())
     if field == "phone_number":
         return "".join(letter for letter in text if letter.isdigit())
     if field in _NUMBERS or custom_key(field) is not None:

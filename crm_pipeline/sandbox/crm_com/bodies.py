@@ -29,6 +29,15 @@ _COUNTRY_LIST = (
     " UGA UKR UMI URY USA UZB VAT VCT VEN VGB VIR VNM VUT WLF WSM YEM ZAF ZMB ZWE"
 )
 COUNTRIES = frozenset(_COUNTRY_LIST.split())
+_ADDRESS_TYPES = ("HOME", "BUSINESS", "ALTERNATIVE")
+_ADDRESS_TEXTS = (
+    "name",
+    "address_line_1",
+    "address_line_2",
+    "town_city",
+    "state_province_county",
+    "postal_code",
+)
 _PHONE_TYPES = ("MOBILE", "LANDLINE", "FAX")
 _GENDERS = ("FEMALE", "MALE", "OTHER")
 _TEXTS = ("company_name", "language_code", "country_of_agreement")
@@ -103,6 +112,26 @@ def _phone(value: Any) -> Changes:
     if kind not in _PHONE_TYPES:
         raise invalid("type")
     return {"phone": {"country_code": country, "number": number, "type": kind}}
+
+
+def _address(value: Any) -> Changes:
+    """Read an address; it may have any of its parts, and those that it has not are empty."""
+    if value is None:
+        return {"address": None}
+    if not isinstance(value, dict):
+        raise invalid("address")
+    country = value.get("country_code")
+    kind = value.get("type") or "HOME"
+    is_primary = value.get("is_primary")
+    if country is not None and (not isinstance(country, str) or country not in COUNTRIES):
+        raise invalid("country_code")
+    if kind not in _ADDRESS_TYPES:
+        raise invalid("type")
+    if is_primary is not None and not isinstance(is_primary, bool):
+        raise invalid("is_primary")
+    texts = {name: _text(name, value.get(name)) for name in _ADDRESS_TEXTS}
+    head = {"type": kind, "is_primary": is_primary is not False}
+    return {"address": {**head, **texts, "country_code": country}}
 
 
 def _demographics(value: Any) -> Changes:
@@ -181,6 +210,7 @@ _READERS: dict[str, Callable[[Any], Changes]] = {
     "code": _text_reader("code"),
     "person_name": _person_name,
     "phone": _phone,
+    "address": _address,
     "demographics": _demographics,
     "loyalty_identifiers": _loyalty_identifiers,
     **{name: _text_reader(name) for name in _TEXTS},

@@ -103,6 +103,7 @@ class ContactStore:
             "company_name": None,
             "email": None,
             "phone": None,
+            "address": None,
             "demographics": None,
             "language_code": None,
             "country_of_agreement": None,
@@ -214,8 +215,8 @@ def _merge(contact: Contact, changes: Changes, chance: random.Random) -> None:
                     contact[name][key] = held
         elif name == "demographics" and value is not None:
             contact[name] = {**(contact[name] or {}), **value}
-        elif name == "phone" and value is not None:
-            before = contact["phone"] or {"id": new_id(chance)}
+        elif name in ("phone", "address") and value is not None:
+            before = contact[name] or {"id": new_id(chance)}
             contact[name] = {"id": before["id"], **value}
         elif name != "code":
             contact[name] = value

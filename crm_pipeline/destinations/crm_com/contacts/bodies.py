@@ -8,15 +8,31 @@ from typing import Any
 
 from crm_pipeline.core.records import Fields, FieldValue
 from crm_pipeline.destinations.crm_com.assumptions import (
+    ADDRESS_MEMBER,
+    ADDRESS_TYPE,
     CLEARED,
     CLEARED_CUSTOM_VALUE,
     CODE_MEMBER,
     EMAIL_MEMBER,
     PHONE_TYPE,
+    STATE_MEMBER,
 )
-from crm_pipeline.destinations.crm_com.contacts.fields import FIELDS, MEDIA, OPT_OUTS, custom_key
+from crm_pipeline.destinations.crm_com.contacts.fields import (
+    ADDRESS,
+    FIELDS,
+    MEDIA,
+    OPT_OUTS,
+    custom_key,
+)
 
 Body = dict[str, Any]
+
+#: What CRM.COM calls the parts of an address, by our names.
+ADDRESS_PARTS = {
+    **{name: name for name in ADDRESS},
+    "state_province_county": STATE_MEMBER,
+    "address_country": "country_code",
+}
 
 
 def create_body(key: str, fields: Fields) -> Body:
@@ -84,6 +100,13 @@ def _phone(fields: Fields) -> tuple[str, Any]:
     return "phone", {"country_code": country, "number": number, "type": PHONE_TYPE}
 
 
+def _address(fields: Fields) -> tuple[str, Any]:
+    parts = {member: fields.get(name) or CLEARED for name, member in ADDRESS_PARTS.items()}
+    if all(part is CLEARED for part in parts.values()):
+        return ADDRESS_MEMBER, CLEARED
+    return ADDRESS_MEMBER, {"type": ADDRESS_TYPE, "is_primary": True, **parts}
+
+
 def _demographics(fields: Fields) -> tuple[str, Any]:
     return "demographics", {
         "gender": fields.get("gender") or CLEARED,
@@ -114,6 +137,7 @@ _GROUPS: Mapping[tuple[str, ...], Callable[[Fields], tuple[str, Any]]] = {
     MEDIA["email"]: _email,
     MEDIA["phone"]: _phone,
     ("gender", "date_of_birth"): _demographics,
+    ADDRESS: _address,
 }
 
 
@@ -132,4 +156,5 @@ def wire_words() -> frozenset[str]:
     """Return the names that an error may show to an operator: none of them is a value."""
     own = {"person_name", "phone", "demographics", "country_code", "number", "type", "body"}
     keys = {custom_key(name) or name for name in FIELDS}
-    return frozenset({*own, *keys, EMAIL_MEMBER, CODE_MEMBER, "custom_fields"})
+    members = {EMAIL_MEMBER, CODE_MEMBER, ADDRESS_MEMBER, "custom_fields"}
+    return frozenset({*own, *keys, *members, *ADDRESS_PARTS.values()})

@@ -20,7 +20,23 @@ _CUSTOM = {
     "loke_last_points_redeemed_at": "When points were last redeemed.",
     "loke_created_at": "When LOKE first knew the customer.",
     "loke_updated_at": "When the customer last changed at LOKE.",
+    "sopost_identity": "SoPost's id of the person.",
+    "sopost_last_order_id": "SoPost's id of the person's newest sample order.",
+    "sopost_last_order_status": "How far that order is, in SoPost's words.",
+    "sopost_last_activity_id": "SoPost's id of the activity that the order was given to.",
 }
+
+_ADDRESS = {
+    "address_line_1": "Home address: street and number.",
+    "address_line_2": "Home address: what else finds the door.",
+    "town_city": "Home address: town or city.",
+    "state_province_county": "Home address: state, province or county.",
+    "postal_code": "Home address: postal code.",
+    "address_country": "Home address: country, ISO 3166 alpha-3.",
+}
+
+#: Fields of the one address: they are sent together.
+ADDRESS = tuple(_ADDRESS)
 
 FIELDS: dict[str, FieldSpec] = {
     spec.name: spec
@@ -47,6 +63,10 @@ FIELDS: dict[str, FieldSpec] = {
         ),
         FieldSpec(name="date_of_birth", type="date", description="Date of birth."),
         FieldSpec(name="gender", type="text", description="FEMALE, MALE or OTHER."),
+        *(
+            FieldSpec(name=name, type="text", description=description)
+            for name, description in _ADDRESS.items()
+        ),
         FieldSpec(
             name="email_opt_out",
             type="flag",

@@ -7,7 +7,12 @@ from crm_pipeline.core.records import Change, RemoteObject, WriteResult
 from crm_pipeline.destinations.crm_com.assumptions import CONTACTS_PATH
 from crm_pipeline.destinations.crm_com.calls import OLDEST_FIRST, Calls, Tally
 from crm_pipeline.destinations.crm_com.contacts.fields import CONTACT, FIELDS
-from crm_pipeline.destinations.crm_com.contacts.reading import read_contact, read_linked, read_own
+from crm_pipeline.destinations.crm_com.contacts.reading import (
+    OwnCodes,
+    read_contact,
+    read_linked,
+    read_own,
+)
 from crm_pipeline.destinations.crm_com.contacts.writing import ContactWriter
 
 CONTACTS = ObjectKind(
@@ -22,10 +27,10 @@ CONTACTS = ObjectKind(
 class Contacts:
     """Writes and reads contacts. Thread-safe."""
 
-    def __init__(self, calls: Calls, *, conflict: ConflictRule, key_prefix: str) -> None:
+    def __init__(self, calls: Calls, *, conflict: ConflictRule, own: OwnCodes) -> None:
         self._calls = calls
-        self._key_prefix = key_prefix
-        self._writer = ContactWriter(calls, conflict=conflict, key_prefix=key_prefix)
+        self._own = own
+        self._writer = ContactWriter(calls, conflict=conflict, own=own)
 
     def write(self, changes: Sequence[Change]) -> Sequence[WriteResult]:
         """Write each contact once."""
@@ -42,5 +47,5 @@ class Contacts:
     def read_all(self) -> Iterator[Sequence[RemoteObject]]:
         """Read every contact, oldest first."""
         for content in self._calls.pages(CONTACTS_PATH, OLDEST_FIRST):
-            read = (read_contact(each, key_prefix=self._key_prefix) for each in content)
+            read = (read_contact(each, own=self._own) for each in content)
             yield [each for each in read if each is not None]

@@ -21,8 +21,8 @@ from crm_pipeline.destinations.crm_com.attempts import (
 from crm_pipeline.destinations.crm_com.calls import Calls, Tally
 from crm_pipeline.destinations.crm_com.comparing import is_same
 from crm_pipeline.destinations.crm_com.contacts.bodies import create_body, update_body
-from crm_pipeline.destinations.crm_com.contacts.fields import MEDIA, OPT_OUTS
-from crm_pipeline.destinations.crm_com.contacts.reading import read_contact, read_own
+from crm_pipeline.destinations.crm_com.contacts.fields import ADDRESS, MEDIA, OPT_OUTS
+from crm_pipeline.destinations.crm_com.contacts.reading import OwnCodes, read_contact, read_own
 from crm_pipeline.destinations.crm_com.problems import Problem, read_problem
 from crm_pipeline.http import Answer
 
@@ -40,10 +40,10 @@ _TRIES = len(MEDIA) + 1
 class ContactWriter:
     """Writes contacts for one key. Thread-safe: all state of a change is in its ``Tally``."""
 
-    def __init__(self, calls: Calls, *, conflict: ConflictRule, key_prefix: str) -> None:
+    def __init__(self, calls: Calls, *, conflict: ConflictRule, own: OwnCodes) -> None:
         self._calls = calls
         self._conflict = conflict
-        self._key_prefix = key_prefix
+        self._own_codes = own
 
     def write(self, change: Change) -> WriteResult:
         """Try one change once. Raises only what stops the whole destination."""
@@ -136,6 +136,8 @@ class ContactWriter:
             name
             for name, value in change.after.items()
             if not is_same(name, value, found.fields.get(name))
+            # An address need not be shown: then nobody knows whether it is there.
+            or (name in ADDRESS and name not in found.fields)
         ]
         result = self._put(change, found.crm_id, names, {*withheld, *kept}, tally)
         if kept and result.status == "acked" and result.reason in {"", NOTHING_TO_SEND}:
@@ -155,7 +157,7 @@ class ContactWriter:
         if self._conflict != "link" or not email or "email" in withheld:
             return None
         listed = self._calls.contacts_with(tally, email_address=str(email))
-        read = [read_contact(each, key_prefix=self._key_prefix) for each in listed]
+        read = [read_contact(each, own=self._own_codes) for each in listed]
         holders = [
             each for each in read if each and is_same("email", email, each.fields.get("email"))
         ]
