@@ -66,7 +66,7 @@ def decoded(modules: str) -> str:
     """Read the modules of a Code 128 barcode back, its check character included."""
     patterns = {each: number for number, each in enumerate(code128.CODES)}
     *values, check = (patterns[modules[at : at + 11]] for at in range(0, len(modules) - 13, 11))
-    assert modules.endswith(code128.STOP)
+    assert modules.endswith(f"{code128.STOP}11")
     weighted = values[0] + sum(place * value for place, value in enumerate(values[1:], 1))
     assert weighted % 103 == check
     charset, text = {103: "A", 104: "B", 105: "C"}[values[0]], ""
