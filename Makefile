@@ -6,7 +6,7 @@ UV ?= $(BIN)/uv
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test lint types check security bandit audit coverage bench screenshots browser test.browser lock format clean
+.PHONY: help .venv demo test lint types check security bandit secrets sbom audit coverage bench screenshots browser test.browser lock format clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z.]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,15 @@ format: $(READY) ## put the code into ruff's format
 types: $(READY) ## mypy --strict on the package
 	@$(BIN)/mypy
 
-security: bandit audit ## bandit, then the locked packages against known vulnerabilities
+security: bandit secrets audit ## bandit, secrets in history, then the locked packages against known vulnerabilities
+
+secrets: $(READY) ## every file of every commit, for what looks like a real secret
+	@$(BIN)/python scripts/scan_secrets.py .
+
+sbom: $(READY) ## build/sbom.json: what the product is made of, in CycloneDX, from the lock file
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible -o build/sbom.json 2>/dev/null
+	@echo "build/sbom.json: $$($(BIN)/python -c 'import json; print(len(json.load(open("build/sbom.json"))["components"]))') components"
 
 bandit: $(READY) ## our own code: findings of medium and up fail
 	@$(BIN)/bandit --quiet -ll --recursive crm_pipeline
