@@ -6,10 +6,13 @@ by default, Postgres by URL; one group of tables a module. Not here: rows by the
 
 from crm_pipeline.store.ledger.accounts import Accounts
 from crm_pipeline.store.ledger.applied import Applied, AppliedMedia
+from crm_pipeline.store.ledger.audit import Audit
 from crm_pipeline.store.ledger.budgets import Budgets
 from crm_pipeline.store.ledger.consents import Consents
 from crm_pipeline.store.ledger.engine import Database
+from crm_pipeline.store.ledger.erasing import Erasing
 from crm_pipeline.store.ledger.facets import Facets, Link, Links
+from crm_pipeline.store.ledger.holds import Hold, Holds
 from crm_pipeline.store.ledger.inbox import Appended, Inbox, InboxRow, Received
 from crm_pipeline.store.ledger.inbox_counts import InboxCounts
 from crm_pipeline.store.ledger.leases import Lease, Leases, this_process
@@ -21,6 +24,7 @@ from crm_pipeline.store.ledger.receipts import Receipt
 from crm_pipeline.store.ledger.rejects import Rejects, StoredReject
 from crm_pipeline.store.ledger.stages import Stages
 from crm_pipeline.store.ledger.times import Clock
+from crm_pipeline.store.ledger.tombstones import Erasure, Stone, Tombstones
 from crm_pipeline.store.ledger.watermarks import CompleteRead, PullProgress, Watermark, Watermarks
 
 __all__ = [
@@ -28,6 +32,8 @@ __all__ = [
     "AppliedMedia",
     "Approval",
     "CompleteRead",
+    "Erasure",
+    "Hold",
     "InboxCounts",
     "InboxRow",
     "Intent",
@@ -41,6 +47,7 @@ __all__ = [
     "PullProgress",
     "Receipt",
     "Received",
+    "Stone",
     "StoredPlan",
     "StoredReject",
     "Watermark",
@@ -70,10 +77,14 @@ class Ledger:
         self.facets = Facets(self._database, clock)
         self.links = Links(self._database, clock)
         self.rejects = Rejects(self._database, clock)
+        self.holds = Holds(self._database, clock)
+        self.audit = Audit(self._database, clock)
         self.inbox = Inbox(self._database, clock, self.rejects)
         self.budgets = Budgets(self._database, clock)
         self.leases = Leases(self._database, clock)
         self.organisations = Organisations(self._database, clock)
+        self.tombstones = Tombstones(self._database, clock)
+        self.erasing = Erasing(self._database, clock)
 
     def migrate(self) -> None:
         """Bring the tables up to date; safe to repeat, and from two processes at once.

@@ -15,6 +15,7 @@ from crm_pipeline.store.ledger.schema import (
     applied_totals,
     approvals,
     bases,
+    holds,
     outbox,
     plans,
     positions,
@@ -79,7 +80,7 @@ class Accounts:
                     not_done="Nothing was changed.",
                 )
             self._close_plans(connection, organisation, destination)
-            for table in (applied, applied_totals, accounts):
+            for table in (applied, applied_totals, accounts, holds):
                 connection.execute(sa.delete(table).where(_of(table, organisation, destination)))
             connection.execute(
                 sa.delete(positions).where(

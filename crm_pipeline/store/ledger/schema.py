@@ -254,6 +254,33 @@ links = sa.Table(
     sa.Index("links_key", "organisation", "key"),
     sqlite_with_rowid=False,
 )
+#: Who did what, one chain of hashes an organisation (``core.audit``). Triggers refuse any change.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True),
+    sa.Column("at", _TIME, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("prev_hash", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+#: What an undo took back of an object: digests of the values that no plan may write again.
+holds = sa.Table(
+    "holds",
+    metadata,
+    _organisation(),
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("object_kind", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("undo_digest", sa.Text, nullable=False),
+    sa.Column("fields", sa.Text, nullable=False),
+    sa.Column("held_at", _TIME, nullable=False),
+    sqlite_with_rowid=False,
+)
 budgets = sa.Table(
     "budgets",
     metadata,
@@ -280,4 +307,27 @@ organisations = sa.Table(
     sa.Column("failure_code", sa.Text),
     sa.Column("failure_message", sa.Text),
     sa.Column("next_batch", sa.BigInteger, nullable=False),
+)
+#: Digests of erased identifiers, keyed: they name nobody without the installation's key.
+tombstones = sa.Table(
+    "tombstones",
+    metadata,
+    _organisation(),
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("key_name", sa.Text, nullable=False),
+    sa.Column("erasure", sa.Text, nullable=False),
+    sa.Column("erased_at", _TIME, nullable=False),
+    sqlite_with_rowid=False,
+)
+#: Erasures, open and complete. ``body`` names the person until the last step, then it is empty.
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    _organisation(),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("started_at", _TIME, nullable=False),
+    sa.Column("completed_at", _TIME),
+    sa.Column("steps", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
 )
