@@ -117,11 +117,14 @@ class Product:
         url: str = NOWHERE,
         datasets: Sequence[str] = LOKE_DATASETS,
         lists: Mapping[str, str] | None = None,
+        sources: Mapping[str, Any] | None = None,
+        rules: Mapping[str, Any] | None = None,
         **changes: Any,
     ) -> Path:
         """Write a file that sends everything; ``lists`` gives ids of lists their tags.
 
         Webhooks come to the receiver at ``url``. Without lists there are no memberships.
+        ``sources`` come besides LOKE, ``rules`` are further members of the file.
         """
         sends = [each for each in SENDS_ALL if lists or each != "memberships"]
         path = self.add(organisation, sends=sends, **changes)
@@ -135,7 +138,8 @@ class Product:
             {"id": list_id, "name": tag.removeprefix("LOKE: "), "tag": tag}
             for list_id, tag in (lists or {}).items()
         ]
-        path.write_text(yaml.safe_dump(document))
+        document["sources"] |= sources or {}
+        path.write_text(yaml.safe_dump({**document, **(rules or {})}))
         return path
 
     def receiver(self) -> RunningReceiver:
