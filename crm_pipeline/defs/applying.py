@@ -48,11 +48,19 @@ Step = Callable[[OrganisationBinding, dict[str, Any]], dict[str, Any]]
 
 
 def advance(runtime: Runtime, batch: Batch, step: Step, *, is_alone: bool = False) -> Handover:
-    """Take each organisation one step on. Raises ``dg.Failure`` when none is left."""
+    """Take each organisation one step on. Raises ``dg.Failure`` when none is left.
+
+    Who has no plan because the CRM is not theirs comes along without anything to do.
+    """
+
+    def idle(organisation: OrganisationBinding) -> dict[str, Any] | None:
+        return None if batch.destination in organisation.destinations else {}
+
     results = work_through(
         runtime,
         batch.ready,
         lambda binding: step(binding, batch.ready[binding.slug]),
+        idle=idle,
         is_alone=is_alone,
     )
     troubles = [*batch.troubles, *results.troubles]
@@ -68,9 +76,7 @@ def load_plans(context: dg.AssetExecutionContext, runtime: dg.ResourceParam[Runt
     destination = context.assets_def.key.path[0]
 
     def step(organisation: OrganisationBinding, _before: dict[str, Any]) -> dict[str, Any]:
-        binding = organisation.destinations.get(destination)
-        if binding is None:
-            return {"digests": {}}
+        binding = destination_of(organisation, destination)
         headers = plans_to_apply(runtime.workspace, organisation.slug, binding, None)
         return {"digests": {header.object_kind: header.digest for header in headers}}
 
@@ -99,8 +105,6 @@ def send(runtime: dg.ResourceParam[Runtime], checked: Handover) -> Handover:
     batch = Batch.of(checked)
 
     def step(organisation: OrganisationBinding, _before: dict[str, Any]) -> dict[str, Any]:
-        if not batch.ready[organisation.slug]["digests"]:
-            return {}
         binding = destination_of(organisation, batch.destination)
         ws, slug = runtime.workspace, organisation.slug
         with connected(binding) as api:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from crm_pipeline.defs import checks
 from crm_pipeline.defs.assets import DESIRED_ASSETS, desired_asset, landed_asset
+from crm_pipeline.defs.checks import check_definition, checks_job, every_check
 from crm_pipeline.defs.destinations import applied_asset, drift_asset, plan_asset
 from crm_pipeline.defs.handover import handover_io_manager
 from crm_pipeline.defs.jobs import JOBS
@@ -20,8 +20,8 @@ def build_definitions() -> dg.Definitions:
     """Return all definitions. No network, no ledger and no environment is touched."""
     return dg.Definitions(
         assets=dg.with_source_code_references([*assets()]),
-        asset_checks=[*asset_checks()],
-        jobs=[*JOBS, checks.checks_job],
+        asset_checks=[check_definition(each) for each in every_check()],
+        jobs=[*JOBS, checks_job],
         sensors=SENSORS,
         schedules=SCHEDULES,
         resources={
@@ -48,15 +48,3 @@ def assets() -> Iterator[dg.AssetsDefinition]:
         yield plan_asset(spec)
         yield applied_asset(spec)
         yield drift_asset(spec)
-
-
-def asset_checks() -> Iterator[dg.AssetChecksDefinition]:
-    """Give the checks of every source and of every destination."""
-    for source in load_sources().values():
-        for dataset in source.datasets:
-            yield checks.freshness_check(source, dataset)
-    for spec in load_destinations().values():
-        yield checks.guards_check(spec)
-        yield checks.consent_check(spec)
-        yield checks.balance_check(spec)
-        yield checks.uniqueness_check(spec)

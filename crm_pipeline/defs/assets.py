@@ -11,22 +11,17 @@ from typing import Any, Literal
 import dagster as dg
 
 from crm_pipeline.core.ports import DatasetSpec, SourceSpec
-from crm_pipeline.defs.bindings import reads
-from crm_pipeline.defs.columns import (
-    contact_columns,
-    landed_columns,
-    object_columns,
-    purchase_origins,
-)
+from crm_pipeline.defs.columns import contact_columns, landed_columns, object_columns
 from crm_pipeline.defs.failures import dagster_failures
+from crm_pipeline.defs.idle import not_desired, not_read
 from crm_pipeline.defs.isolation import materialise_each
 from crm_pipeline.defs.metadata import (
     Metadata,
     desired_metadata,
     landed_metadata,
-    not_used,
 )
 from crm_pipeline.defs.partitions import organisations
+from crm_pipeline.defs.readings import told
 from crm_pipeline.defs.shape import (
     CONTACTS,
     MEMBERSHIPS,
@@ -49,8 +44,8 @@ def landed_asset(source: SourceSpec, dataset: DatasetSpec) -> dg.AssetsDefinitio
 
     @dg.asset(
         key=[source.name, dataset.name],
-        description=f"{dataset.description} Landed as {source.title} said it, append only: one"
-        " table for each organisation, newest version of a key last.",
+        description=f"{dataset.description} {told(source, dataset)} Landed as {source.title} said"
+        " it, append only: one table for each organisation, newest version of a key last.",
         group_name=source.name,
         kinds={"python", "deltalake"},
         owners=OWNERS,
@@ -65,8 +60,9 @@ def landed_asset(source: SourceSpec, dataset: DatasetSpec) -> dg.AssetsDefinitio
         runtime: dg.ResourceParam[Runtime],
     ) -> Materialised:
         stage = partial(land, runtime, source.name, dataset.name, config.is_full)
+        idle = partial(not_read, f"{source.name}/{dataset.name}")
         with dagster_failures():
-            yield from materialise_each(context, runtime, stage)
+            yield from materialise_each(context, runtime, stage, idle)
 
     return landed
 
@@ -84,31 +80,31 @@ class DesiredAsset:
 DESIRED_ASSETS = (
     DesiredAsset(
         key=CONTACTS,
-        description="What the CRMs should hold: one contact for each person, with normal forms,"
-        " the consent that we can prove, and the issues found on the way.",
+        description="One contact for each person: a customer, who ordered samples, or both in one."
+        " Normal forms, the consent that we can prove, and the issues found on the way.",
         columns=contact_columns(),
         landed=(("loke", "customers"), ("sopost", "orders")),
     ),
     DesiredAsset(
         key=MEMBERSHIPS,
         description="The tags that each contact should carry: one for each opted-in list that the"
-        " person is in.",
-        columns=object_columns({"fields": [("loke/list_members", "list_id")]}),
+        " person is in. Follows the lists, which `lists_schedule` reads.",
+        columns=object_columns("memberships", "membership"),
         landed=(("loke", "list_members"),),
     ),
     DesiredAsset(
         key=PURCHASES,
         description="The purchases that should exist, each once, made of payments since the"
-        " organisation's go-live; their refunds are beside them.",
-        columns=object_columns(purchase_origins()),
+        " organisation's go-live (and of sample orders, where asked for); their refunds are beside"
+        " them. A purchase never changes; a refund is a fact of its own.",
+        columns=object_columns("purchases", "purchase", "refund"),
         landed=(("loke", "payments"), ("sopost", "orders")),
     ),
     DesiredAsset(
         key=PRODUCTS,
-        description="The products that should exist: those of a catalogue, and what was sold.",
-        columns=object_columns(
-            {"fields": [("loke/payments", "items"), ("catalogue/products", "name")]}
-        ),
+        description="The products that should exist: those of a catalogue, which"
+        " `products_schedule` reads, and what was sold while no catalogue lists it.",
+        columns=object_columns("products", "product"),
         landed=(("loke", "payments"), ("catalogue", "products")),
     ),
 )
@@ -123,7 +119,8 @@ def desired_asset(
 
     @dg.asset(
         key=desired.key,
-        description=desired.description,
+        description=f"{desired.description} Worked out by every sweep from what landed since; an"
+        " organisation that has not opted in has none.",
         group_name="desired",
         kinds={"duckdb", "deltalake"},
         owners=OWNERS,
@@ -140,7 +137,7 @@ def desired_asset(
     ) -> Materialised:
         stage = partial(resolve, runtime, name, config.is_full)
         with dagster_failures():
-            yield from materialise_each(context, runtime, stage)
+            yield from materialise_each(context, runtime, stage, partial(not_desired, name))
 
     return objects
 
@@ -153,8 +150,6 @@ def land(
     organisation: OrganisationBinding,
 ) -> Metadata:
     """Pull one dataset of one organisation."""
-    if not reads(organisation, source_name, dataset):
-        return not_used(f"{organisation.slug} does not read {source_name}/{dataset}.")
     source = organisation.sources[source_name]
     ws, slug = runtime.workspace, organisation.slug
     mode: Literal["sweep", "incremental"] = "sweep" if is_full else "incremental"
@@ -170,8 +165,6 @@ def resolve(
     runtime: Runtime, name: str, is_full: bool, organisation: OrganisationBinding
 ) -> Metadata:
     """Resolve one kind of object of one organisation."""
-    ws, slug = runtime.workspace, organisation.slug
-    work = resolvers(organisation).get(name)
-    if work is None:
-        return not_used(f"{slug} has no {name}: see its organisation file.")
-    return desired_metadata(ws, slug, name, work(ws, is_full=is_full))
+    ws = runtime.workspace
+    report = resolvers(organisation)[name](ws, is_full=is_full)
+    return desired_metadata(ws, organisation.slug, name, report)

@@ -1,6 +1,6 @@
 """Looking up what one organisation has, and connecting for one stage."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from crm_pipeline.core.ports import DestinationApi
@@ -24,6 +24,11 @@ def destination_of(organisation: OrganisationBinding, name: str) -> DestinationB
             remedy="Leave it out, or add the destination to the organisation's file.",
         )
     return binding
+
+
+def reads_any(organisation: OrganisationBinding, datasets: Collection[str]) -> bool:
+    """Whether an organisation reads one of some datasets, named ``<source>/<dataset>``."""
+    return any(reads(organisation, *each.split("/", 1)) for each in datasets)
 
 
 @contextmanager

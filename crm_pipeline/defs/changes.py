@@ -1,19 +1,19 @@
-"""Which organisations have something new: a cheap look at the first page of each.
+"""Which organisations have something new: a cheap look at the first pages of each.
 
 Here: a look, and the sweeps that follow from a round of looks. Not here: the window and the time
 budget (``window``), Dagster's tick (``sensors``).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
 
 import dagster as dg
 
 from crm_pipeline.defs.choosing import active_slugs
 from crm_pipeline.defs.failures import as_our_error, named
+from crm_pipeline.defs.requests import sweep_requests, under_way
 from crm_pipeline.defs.standing import rests, unfinished_version
-from crm_pipeline.defs.window import Looked, digest_of, in_lists, look_at_each, window_after
+from crm_pipeline.defs.window import Looked, look_at_each, window_after
 from crm_pipeline.store.ledger import OrganisationStatus
 from crm_pipeline.sync.binding import OrganisationBinding
 from crm_pipeline.sync.land import peek
@@ -23,14 +23,6 @@ from crm_pipeline.wiring import Runtime
 WINDOW = 500
 LOOK_SECONDS = 6.0
 GRACE_SECONDS = 3.0
-#: Organisations handled by one run of the sweep.
-ORGANISATIONS_PER_SWEEP = 250
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,38 +63,6 @@ def look_for_changes(instance: dg.DagsterInstance, runtime: Runtime, cursor: str
         cursor=looked.cursor or (cursor or ""),
         sentence=sentence(looked, changed, total=len(slugs)),
     )
-
-
-def sweep_requests(versions: Mapping[str, str], *, cause: str) -> list[dg.RunRequest]:
-    """Return sweeps of lists of organisations.
-
-    A run key is spent for ever, so it names the organisations together with what was seen of
-    each: the same sight asks once, a new one asks again.
-    """
-    return [
-        dg.RunRequest(
-            run_key=digest_of({slug: versions[slug] for slug in part}),
-            run_config=sweep_config(part, is_full=cause == "full_scan"),
-            tags={"crm_pipeline/cause": cause, "crm_pipeline/organisations": str(len(part))},
-        )
-        for part in in_lists(sorted(versions), ORGANISATIONS_PER_SWEEP)
-    ]
-
-
-def sweep_config(slugs: Iterable[str], *, is_full: bool = False) -> dict[str, object]:
-    """Return the run configuration of a sweep: slugs and a switch."""
-    return {"ops": {"sweep": {"config": {"organisations": list(slugs), "is_full": is_full}}}}
-
-
-def under_way(instance: dg.DagsterInstance) -> set[str]:
-    """Return the organisations of all sweeps that wait or run."""
-    runs = instance.get_runs(dg.RunsFilter(job_name="sweep_job", statuses=UNFINISHED), limit=100)
-    listed: set[str] = set()
-    for run in runs:
-        config = cast("Mapping[str, Any]", run.run_config)
-        sweep = config.get("ops", {}).get("sweep", {}).get("config", {})
-        listed.update(sweep.get("organisations", ()))
-    return listed
 
 
 def look_at(runtime: Runtime, status: OrganisationStatus) -> Look:

@@ -3,11 +3,14 @@
 Run configuration is stored in clear: slugs, digests and switches only.
 """
 
+from collections.abc import Collection, Iterable
 from enum import Enum
 
 import dagster as dg
 from pydantic import Field
 
+from crm_pipeline.defs.bindings import reads_any
+from crm_pipeline.defs.readings import every_name
 from crm_pipeline.defs.standing import failed_slugs
 from crm_pipeline.errors import ConfigurationError
 from crm_pipeline.wiring import Runtime
@@ -41,6 +44,11 @@ class SweepConfig(ChoiceConfig):
         default=False,
         description="Read the whole source and compare everything, not only what is new.",
     )
+    datasets: list[str] = Field(
+        default_factory=list,
+        description="Read these alone: [loke/list_members]. Empty: what can tell cheaply that"
+        " nothing is new, and what was never read.",
+    )
 
 
 def choose(runtime: Runtime, config: ChoiceConfig) -> list[str]:
@@ -58,6 +66,29 @@ def choose(runtime: Runtime, config: ChoiceConfig) -> list[str]:
         return sorted(set(config.organisations))
     active = active_slugs(runtime)
     return active if config.which is Which.ALL else failed_slugs(runtime, active)
+
+
+def choose_readers(runtime: Runtime, config: SweepConfig) -> list[str]:
+    """Return the slugs of a sweep: who reads none of its datasets is left out unless listed.
+
+    Raises ConfigurationError for a dataset that no source has.
+    """
+    unknown = sorted(set(config.datasets) - set(every_name()))
+    if unknown:
+        raise ConfigurationError(
+            f"No source has the dataset {', '.join(unknown)}.",
+            not_done="Nothing was read.",
+            remedy=f"Choose among {', '.join(every_name())}.",
+        )
+    slugs = choose(runtime, config)
+    if config.which is Which.LISTED or not config.datasets:
+        return slugs
+    return readers(runtime, slugs, config.datasets)
+
+
+def readers(runtime: Runtime, slugs: Iterable[str], datasets: Collection[str]) -> list[str]:
+    """Return those organisations that read one of some datasets."""
+    return [slug for slug in slugs if reads_any(runtime.organisations[slug], datasets)]
 
 
 def active_slugs(runtime: Runtime) -> list[str]:

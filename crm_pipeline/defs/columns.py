@@ -1,7 +1,7 @@
 """Columns and their lineage, from a CRM's field back to the field of the source.
 
 Definition metadata: the same for every organisation, so it is told once and not with each event.
-Everything follows from the specs of sources and destinations and from the default mapping.
+Everything follows from the specs of sources and destinations and from ``origins``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,14 +9,35 @@ from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.core.mapping import DEFAULT_LOKE_CUSTOMER, column_lineage
-from crm_pipeline.core.ports import ColumnSpec, DatasetSpec, DestinationSpec, FieldSpec, SourceSpec
-from crm_pipeline.defs.shape import CONTACTS
-from crm_pipeline.sources.loke.customers import CUSTOMERS
+from crm_pipeline.core.ports import (
+    ColumnSpec,
+    DatasetSpec,
+    DestinationSpec,
+    FieldSpec,
+    ObjectKind,
+    SourceSpec,
+)
+from crm_pipeline.defs.origins import (
+    COLUMN_ORIGINS,
+    Origins,
+    contact_column_origins,
+    field_origins,
+)
+from crm_pipeline.defs.shape import CONTACTS, DESIRED, MEMBERSHIPS, PRODUCTS, PURCHASES
+from crm_pipeline.sources import load_sources
 from crm_pipeline.sync.plan.rows import PLAN_SCHEMA
 from crm_pipeline.sync.verify import DRIFT_SCHEMA
 
 Definition = Mapping[str, Any]
+
+#: The desired asset that holds a kind of object, and how its fields are called there.
+HELD = {
+    "contact": (CONTACTS, "fields."),
+    "membership": (MEMBERSHIPS, "fields."),
+    "purchase": (PURCHASES, "fields."),
+    "refund": (PURCHASES, "refund.fields."),
+    "product": (PRODUCTS, "fields."),
+}
 
 
 def landed_columns(source: SourceSpec, dataset: DatasetSpec) -> Definition:
@@ -40,16 +61,21 @@ def described(column: ColumnSpec) -> str:
     return column.description + origin
 
 
-def origin_of(columns: Iterable[str]) -> str:
+def origin_of(columns: Iterable[tuple[str, str]]) -> str:
     """Say in words where a field comes from: the open-source UI draws no lineage of columns.
 
-    >>> origin_of(["phone_number"])
+    >>> origin_of([("loke/customers", "phone_number")])
     'From loke/customers `phone_number`, LOKE field `phoneNumber`.'
     """
-    fields = {column.name: column.source_field for column in CUSTOMERS.columns}
-    return " ".join(
-        f"From loke/customers `{name}`, LOKE field `{fields.get(name, name)}`." for name in columns
-    )
+    return " ".join(_origin(*each) for each in columns)
+
+
+def _origin(asset: str, column: str) -> str:
+    source_name, dataset = asset.split("/")
+    source = load_sources()[source_name]
+    fields = {each.name: each.source_field for each in source.datasets[dataset].columns}
+    field = fields.get(column)
+    return f"From {asset} `{column}`" + (f", {source.title} field `{field}`." if field else ".")
 
 
 def schema(columns: Iterable[dg.TableColumn]) -> Definition:
@@ -71,59 +97,40 @@ def lineage(columns: Mapping[str, Iterable[tuple[dg.AssetKey, str]]]) -> Definit
 
 def contact_columns() -> Definition:
     """Describe the desired contacts; each member of ``fields`` is a column of its own here."""
-    origins = column_lineage(DEFAULT_LOKE_CUSTOMER)
-    members = {f"fields.{target}": sources for target, sources in origins.items()}
-    columns = {
-        **CONTACT_MEANINGS,
-        **{name: f"Member of `fields`. {origin_of(sources)}" for name, sources in members.items()},
-    }
-    behind = {**CONTACT_ORIGINS, **members}
-    return {
-        **schema(dg.TableColumn(name, "text", meaning) for name, meaning in columns.items()),
-        **lineage(
-            {name: [(LOKE_CUSTOMERS, each) for each in sources] for name, sources in behind.items()}
-        ),
-    }
+    return _desired_columns(CONTACT_MEANINGS, contact_column_origins(), ("contact",))
 
 
-def object_columns(origins: Mapping[str, Iterable[tuple[str, str]]]) -> Definition:
-    """Describe desired objects that are no people; ``origins`` by column: asset and column."""
+def object_columns(name: str, *kinds: str) -> Definition:
+    """Describe desired objects that are no people, made of some kinds of a CRM's objects."""
     names = ("key", "source_id", "version_at", "fingerprint", "fields", "issues", "batch")
     meanings = {name: CONTACT_MEANINGS[name] for name in names} | OBJECT_MEANINGS
-    return {
-        **schema(dg.TableColumn(name, "text", meaning) for name, meaning in meanings.items()),
-        **lineage(
-            {
-                column: [(dg.AssetKey(asset.split("/")), name) for asset, name in behind]
-                for column, behind in origins.items()
-            }
-        ),
-    }
+    return _desired_columns(meanings, COLUMN_ORIGINS[name], kinds)
 
 
-def purchase_origins() -> Mapping[str, Iterable[tuple[str, str]]]:
-    """Return the columns of payments behind each member of a purchase."""
+def _desired_columns(
+    meanings: Mapping[str, str], origins: Origins, kinds: Iterable[str]
+) -> Definition:
     members = {
-        "reference_number": ("id",),
-        "contact_key": ("customer_id",),
-        "date": ("completed_at",),
-        "currency": ("currency",),
-        "total": ("total",),
-        "lines": ("items",),
-        "organisation_id": ("location_id",),
+        f"{HELD[kind][1]}{name}": behind
+        for kind in kinds
+        for name, behind in field_origins()[kind].items()
+    }
+    texts = {name: f"Member of `fields`. {origin_of(behind)}" for name, behind in members.items()}
+    landed = {
+        name: [(dg.AssetKey(asset.split("/")), column) for asset, column in behind]
+        for name, behind in {**origins, **members}.items()
     }
     return {
-        "key": [("loke/payments", "id")],
-        "version_at": [("loke/payments", "changed_at")],
-        **{
-            f"fields.{name}": [("loke/payments", column) for column in columns]
-            for name, columns in members.items()
-        },
+        **schema(
+            dg.TableColumn(name, "text", text) for name, text in {**meanings, **texts}.items()
+        ),
+        **lineage(landed),
     }
 
 
 def plan_columns(spec: DestinationSpec) -> Definition:
-    """Describe a plan: its rows, and for each CRM field the contact's column behind it."""
+    """Describe a plan: its rows, and for each CRM field the desired column behind it."""
+    held = dict.fromkeys(HELD[kind.name][0] for kind in spec.kinds)
     return {
         **schema(
             dg.TableColumn(field.name, str(field.type), PLAN_MEANINGS.get(field.name, ""))
@@ -131,12 +138,17 @@ def plan_columns(spec: DestinationSpec) -> Definition:
         ),
         **lineage(
             {
-                "after": [(CONTACTS, "fields")],
-                "withheld": [(CONTACTS, "fields")],
-                "fingerprint": [(CONTACTS, "fingerprint")],
-                "key": [(CONTACTS, "key")],
-                "version_at": [(CONTACTS, "version_at")],
-                **{name: [(CONTACTS, f"fields.{name}")] for name in fields_of(spec)},
+                "after": [(asset, "fields") for asset in held],
+                "withheld": [(CONTACTS, "fields")] if CONTACTS in held else [],
+                **{
+                    name: [(asset, name) for asset in held]
+                    for name in ("fingerprint", "key", "version_at")
+                },
+                **{
+                    column: [(HELD[kind.name][0], f"{HELD[kind.name][1]}{name}")]
+                    for kind in spec.kinds
+                    for column, name in _columns_of(kind).items()
+                },
             }
         ),
         "documentation": dg.MetadataValue.url(spec.documentation_url),
@@ -146,42 +158,57 @@ def plan_columns(spec: DestinationSpec) -> Definition:
 def applied_columns(spec: DestinationSpec) -> Definition:
     """Describe what a CRM acknowledged: one column for each field that it can hold."""
     plan = dg.AssetKey([spec.name, "plan"])
-    origins = column_lineage(DEFAULT_LOKE_CUSTOMER)
+    origins = field_origins()
+    columns = {
+        column: (kind.fields[name], origin_of(origins[kind.name].get(name, ())))
+        for kind in spec.kinds
+        for column, name in _columns_of(kind).items()
+    }
     return {
         **schema(
-            dg.TableColumn(
-                field.name,
-                field.type,
-                f"{field.description} {origin_of(origins.get(field.name, ()))}".strip(),
-            )
-            for field in fields_of(spec).values()
+            dg.TableColumn(column, field.type, f"{field.description} {origin}".strip())
+            for column, (field, origin) in columns.items()
         ),
-        **lineage({name: [(plan, name)] for name in fields_of(spec)}),
+        **lineage({column: [(plan, column)] for column in columns}),
         "documentation": dg.MetadataValue.url(spec.documentation_url),
     }
 
 
 def fields_of(spec: DestinationSpec) -> Mapping[str, FieldSpec]:
-    """Return the fields of a CRM's contacts, or of all that it holds when it has none."""
-    kinds = [kind for kind in spec.kinds if kind.name == "contact"] or list(spec.kinds)
-    return {name: field for kind in kinds for name, field in kind.fields.items()}
+    """Return the fields of all that a CRM holds, under the names of their columns."""
+    return {
+        column: kind.fields[name]
+        for kind in spec.kinds
+        for column, name in _columns_of(kind).items()
+    }
+
+
+def _columns_of(kind: ObjectKind) -> Mapping[str, str]:
+    """Return the fields of a kind by column: those of contacts as they are, others with the kind.
+
+    >>> (membership,) = [k for k in load_destinations()["crm_com"].kinds if k.name == "membership"]
+    >>> _columns_of(membership)["membership.tags"]
+    'tags'
+    """
+    start = "" if kind.name == "contact" else f"{kind.name}."
+    return {f"{start}{name}": name for name in kind.fields}
 
 
 def drift_columns(spec: DestinationSpec) -> Definition:
     """Describe drift: what was written, what is wanted, what is there."""
     applied = dg.AssetKey([spec.name, "applied"])
     every_field = [(applied, name) for name in fields_of(spec)]
+    wanted = [(asset, "fields") for asset in DESIRED]
     return {
         **schema(
             dg.TableColumn(field.name, str(field.type), DRIFT_MEANINGS.get(field.name, ""))
             for field in DRIFT_SCHEMA
         ),
-        **lineage({"wrote": every_field, "found": every_field, "wanted": [(CONTACTS, "fields")]}),
+        **lineage({"wrote": every_field, "found": every_field, "wanted": wanted}),
         "documentation": dg.MetadataValue.url(spec.documentation_url),
     }
 
 
-LOKE_CUSTOMERS = dg.AssetKey(["loke", "customers"])
 CONTACT_MEANINGS = {
     "key": "Our name of the person, such as loke:01HRP5E5X8V37E3S3E28JT97KB; never changes.",
     "source_id": "The source's own id.",
@@ -198,15 +225,6 @@ CONTACT_MEANINGS = {
 OBJECT_MEANINGS = {
     "key": "Our name of the object; never changes.",
     "fields": "The whole desired object, as canonical JSON.",
-}
-CONTACT_ORIGINS = {
-    "key": ("id",),
-    "source_id": ("id",),
-    "version_at": ("updated_at",),
-    "email": ("email",),
-    "phone": ("phone_number",),
-    "email_opt_out": (DEFAULT_LOKE_CUSTOMER.consent_source,),
-    "sms_opt_out": (DEFAULT_LOKE_CUSTOMER.consent_source,),
 }
 PLAN_MEANINGS = {
     "plan_digest": "Name of the plan, by its content.",

@@ -15,8 +15,9 @@ from crm_pipeline.defs.assets import Materialised
 from crm_pipeline.defs.bindings import connected
 from crm_pipeline.defs.columns import applied_columns, drift_columns, plan_columns
 from crm_pipeline.defs.failures import dagster_failures
+from crm_pipeline.defs.idle import not_sent
 from crm_pipeline.defs.isolation import materialise_each
-from crm_pipeline.defs.metadata import Metadata, drift_metadata, not_used, plan_metadata
+from crm_pipeline.defs.metadata import Metadata, drift_metadata, plan_metadata
 from crm_pipeline.defs.partitions import organisations
 from crm_pipeline.defs.shape import DESIRED, OWNERS, StageConfig, policy_for
 from crm_pipeline.sync.apply import recover_writes
@@ -32,8 +33,8 @@ def plan_asset(spec: DestinationSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=[spec.name, "plan"],
         description=f"What has to change in {spec.title} so that it holds what is desired: one"
-        " plan for each kind of object. Immutable, named by its digest, judged by guards. Making"
-        " it sends nothing.",
+        f" plan for each kind of object ({kinds_of(spec)}). Immutable, named by its digest, judged"
+        " by guards. Made by every sweep; making it sends nothing.",
         group_name=spec.name,
         kinds={"duckdb", "deltalake"},
         owners=OWNERS,
@@ -50,7 +51,7 @@ def plan_asset(spec: DestinationSpec) -> dg.AssetsDefinition:
     ) -> Materialised:
         stage = partial(plan_one, runtime, spec.name, config.is_full)
         with dagster_failures():
-            yield from materialise_each(context, runtime, stage)
+            yield from materialise_each(context, runtime, stage, partial(not_sent, spec.name))
 
     return plan
 
@@ -61,7 +62,8 @@ def applied_asset(spec: DestinationSpec) -> dg.AssetsDefinition:
     @dg.graph_asset(
         key=[spec.name, "applied"],
         description=f"What {spec.title} acknowledged: each planned change with its one outcome."
-        " Load the plan, check its guards, send, record.",
+        " Load the plan, check its guards, send, record. Sent by every sweep whose plan is inside"
+        " its guards.",
         ins={"plan": dg.AssetIn([spec.name, "plan"], dagster_type=dg.Nothing)},
         group_name=spec.name,
         kinds={"python"},
@@ -83,7 +85,8 @@ def drift_asset(spec: DestinationSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=[spec.name, "drift"],
         description=f"Where {spec.title} no longer holds what it acknowledged, field by field:"
-        " what we wrote, what we want, what is there. Nothing is overwritten by looking.",
+        " what we wrote, what we want, what is there. Read back by `verify_schedule`; nothing is"
+        " overwritten by looking.",
         group_name=spec.name,
         kinds={"python", "deltalake"},
         owners=OWNERS,
@@ -96,18 +99,22 @@ def drift_asset(spec: DestinationSpec) -> dg.AssetsDefinition:
     def drift(
         context: dg.AssetExecutionContext, runtime: dg.ResourceParam[Runtime]
     ) -> Materialised:
+        stage = partial(verify_one, runtime, spec.name)
         with dagster_failures():
-            yield from materialise_each(context, runtime, partial(verify_one, runtime, spec.name))
+            yield from materialise_each(context, runtime, stage, partial(not_sent, spec.name))
 
     return drift
+
+
+def kinds_of(spec: DestinationSpec) -> str:
+    """Name the kinds of objects that a CRM holds, in the order in which they are sent."""
+    return ", ".join(kind.title.lower() for kind in spec.kinds)
 
 
 def plan_one(
     runtime: Runtime, destination: str, is_full: bool, organisation: OrganisationBinding
 ) -> Metadata:
     """Settle what a killed process left behind, then plan for one organisation."""
-    if destination not in organisation.destinations:
-        return not_used(f"{organisation.slug} has no {destination}.")
     ws, slug = runtime.workspace, organisation.slug
     binding = organisation.destinations[destination]
     with connected(binding) as api:
@@ -119,8 +126,6 @@ def plan_one(
 
 def verify_one(runtime: Runtime, destination: str, organisation: OrganisationBinding) -> Metadata:
     """Read one organisation's CRM back."""
-    if destination not in organisation.destinations:
-        return not_used(f"{organisation.slug} has no {destination}.")
     binding = organisation.destinations[destination]
     with connected(binding) as api:
         report = verify(

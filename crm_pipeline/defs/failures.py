@@ -113,7 +113,7 @@ def named(organisations: Iterable[str]) -> str:
     """
     names = sorted(organisations)
     more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _sentence(troubles: list[Trouble], total: int) -> str:

@@ -15,9 +15,10 @@ import dagster as dg
 
 from crm_pipeline.defs.failures import Trouble, failure_of_many, trouble_of
 from crm_pipeline.defs.metadata import Metadata
-from crm_pipeline.errors import ConfigurationError
+from crm_pipeline.errors import LeaseHeldError
 from crm_pipeline.store.ledger import this_process
 from crm_pipeline.sync.binding import OrganisationBinding
+from crm_pipeline.sync.run import require_active
 from crm_pipeline.wiring import Runtime
 
 #: One stage of one organisation: does the work, returns what an analyst wants to know of it.
@@ -25,6 +26,8 @@ Stage = Callable[[OrganisationBinding], Metadata]
 
 
 Answer = TypeVar("Answer")
+#: The answer for an organisation for which there is nothing to do, else None.
+Idle = Callable[[OrganisationBinding], Answer | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,37 +38,30 @@ class Results(Generic[Answer]):
     troubles: tuple[Trouble, ...] = ()
 
 
-def active(runtime: Runtime, slug: str) -> OrganisationBinding:
-    """Return an organisation. Raises ConfigurationError when it is unknown, broken or paused."""
-    binding = runtime.organisation(slug)
-    if binding.is_paused or runtime.ledger.organisations.is_paused(slug):
-        raise ConfigurationError(
-            f"{slug} is paused.",
-            not_done="Nothing was pulled or sent.",
-            remedy=f"Resume it: `crm-pipeline orgs resume {slug}`, or `pause_job`.",
-        )
-    return binding
-
-
 def work_through(
     runtime: Runtime,
     slugs: Iterable[str],
     work: Callable[[OrganisationBinding], Answer],
     *,
+    idle: Idle[Answer] = lambda _: None,
     is_alone: bool = True,
 ) -> Results[Answer]:
     """Do some work for each organisation; a failure is kept, and told to the ledger.
 
     ``is_alone`` holds the lease that every sync of the organisation takes, so that a sweep and
-    a run by hand do not work on it at once.
+    a run by hand do not work on it at once. Whoever is ``idle`` needs neither work nor lease.
     """
     done: dict[str, Answer] = {}
     troubles: list[Trouble] = []
     for slug in slugs:
         try:
-            binding = active(runtime, slug)
-            with _lease(runtime, slug) if is_alone else nullcontext():
-                done[slug] = work(binding)
+            binding = runtime.organisation(slug)
+            require_active(runtime.workspace, binding)
+            answer = idle(binding)
+            if answer is None:
+                with _lease(runtime, slug) if is_alone else nullcontext():
+                    answer = work(binding)
+            done[slug] = answer
         except Exception as error:  # noqa: BLE001 - one organisation must not fail the others
             troubles.append(trouble_of(slug, error))
             _tell(runtime, troubles[-1])
@@ -73,10 +69,10 @@ def work_through(
 
 
 def materialise_each(
-    context: dg.AssetExecutionContext, runtime: Runtime, stage: Stage
+    context: dg.AssetExecutionContext, runtime: Runtime, stage: Stage, idle: Idle[Metadata]
 ) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult[None]]:
     """Do one stage for each organisation of the run, as a partitioned asset."""
-    results = work_through(runtime, context.partition_keys, partial(_timed, stage))
+    results = work_through(runtime, context.partition_keys, partial(_timed, stage), idle=idle)
     yield from materialised(context, results)
     yield dg.MaterializeResult()
 
@@ -111,8 +107,11 @@ def _lease(runtime: Runtime, slug: str) -> AbstractContextManager[object]:
 
 
 def _tell(runtime: Runtime, trouble: Trouble) -> None:
-    """Write a failure down for ``status`` and for "all that failed"."""
-    if trouble.organisation in runtime.organisations:
+    """Write a failure down for ``status`` and for "all that failed".
+
+    That another process is at work on the organisation is none.
+    """
+    if trouble.organisation in runtime.organisations and trouble.code != LeaseHeldError.code:
         runtime.ledger.organisations.record_failure(
             trouble.organisation, trouble.code, trouble.message
         )

@@ -5,7 +5,10 @@ Dagster retries none of them: whether a repeat can help is known one layer down.
 
 import dagster as dg
 
+from crm_pipeline.defs.hooks import reset_webhooks
+from crm_pipeline.defs.maintenance import compact
 from crm_pipeline.defs.operations import approve, clean_runs, pause, read_back
+from crm_pipeline.defs.readings import CATALOGUES, lists
 from crm_pipeline.defs.sweep import sweep
 
 NO_RETRIES = {"dagster/max_retries": "0"}
@@ -20,6 +23,41 @@ NO_RETRIES = {"dagster/max_retries": "0"}
 def sweep_job() -> None:
     """Sync organisations."""
     sweep()
+
+
+@dg.job(
+    description="Read what only a whole reading tells (members of lists, LOKE's orders), then"
+    " resolve, plan, guard and apply. All organisations that have such, unless they are listed.",
+    config={"ops": {"sweep": {"config": {"which": "ALL", "datasets": [*lists()]}}}},
+    executor_def=dg.in_process_executor,
+    tags=NO_RETRIES,
+)
+def lists_job() -> None:
+    """Read lists whole."""
+    sweep()
+
+
+@dg.job(
+    description="Read catalogues, then resolve, plan, guard and apply products with all else."
+    " All organisations that have a catalogue, unless they are listed.",
+    config={"ops": {"sweep": {"config": {"which": "ALL", "datasets": [*CATALOGUES]}}}},
+    executor_def=dg.in_process_executor,
+    tags=NO_RETRIES,
+)
+def products_job() -> None:
+    """Read catalogues."""
+    sweep()
+
+
+@dg.job(
+    description="Subscribe to webhooks anew, with the present address and secret: after one of"
+    " them, or the datasets, changed. Safe to repeat.",
+    executor_def=dg.in_process_executor,
+    tags=NO_RETRIES,
+)
+def reset_webhooks_job() -> None:
+    """Subscribe to webhooks."""
+    reset_webhooks()
 
 
 @dg.job(
@@ -64,4 +102,25 @@ def retention_job() -> None:
     clean_runs()
 
 
-JOBS = (sweep_job, verify_job, approve_plan_job, pause_job, retention_job)
+@dg.job(
+    description="Fold the small files of the lake into large ones and delete those that nobody"
+    " needs any more. Every version of a landed record stays.",
+    executor_def=dg.in_process_executor,
+    tags=NO_RETRIES,
+)
+def compaction_job() -> None:
+    """Look after the lake's files."""
+    compact()
+
+
+JOBS = (
+    sweep_job,
+    lists_job,
+    products_job,
+    verify_job,
+    reset_webhooks_job,
+    approve_plan_job,
+    pause_job,
+    retention_job,
+    compaction_job,
+)

@@ -14,14 +14,16 @@ import pyarrow.compute as pc
 from crm_pipeline.core.consent import decide
 from crm_pipeline.core.ports import DestinationSpec
 from crm_pipeline.core.records import Change, PlanHeader
-from crm_pipeline.defs.bindings import reads
 from crm_pipeline.defs.choosing import active_slugs
 from crm_pipeline.defs.verdicts import Judged
+from crm_pipeline.sync.binding import OrganisationBinding
 from crm_pipeline.sync.plan import iter_changes
 from crm_pipeline.wiring import Runtime
 
 #: Says what is wrong with one organisation, or None.
 Judge = Callable[[str], str | None]
+#: Whether a check is about an organisation at all.
+Concerns = Callable[[OrganisationBinding], bool]
 
 LONGEST_SILENCE = dt.timedelta(hours=25)
 #: Changes of a plan that are held against the consent log, from the first.
@@ -37,13 +39,15 @@ _ONCE = (
 _CHANNELS = (("email_opt_out", "email"), ("sms_opt_out", "sms"))
 
 
-def judge_each(runtime: Runtime, judge: Judge, only: Collection[str] | None) -> Judged:
+def judge_each(
+    runtime: Runtime, judge: Judge, concerns: Concerns, only: Collection[str] | None
+) -> Judged:
     """Judge every organisation that is neither paused nor broken, or ``only`` some of those."""
-    active = active_slugs(runtime)
+    active = [slug for slug in active_slugs(runtime) if concerns(runtime.organisations[slug])]
     slugs = active if only is None else [slug for slug in active if slug in only]
     judged = {slug: judge(slug) for slug in slugs}
     wrong = {slug: why for slug, why in judged.items() if why is not None}
-    return Judged(offenders=wrong, total=len(slugs), is_part=only is not None)
+    return Judged(offenders=wrong, total=len(slugs), is_part=len(slugs) < len(active))
 
 
 def silence(runtime: Runtime, source: str, dataset: str) -> Judge:
@@ -52,8 +56,6 @@ def silence(runtime: Runtime, source: str, dataset: str) -> Judge:
     now = runtime.clock()
 
     def judge(slug: str) -> str | None:
-        if not reads(runtime.organisations[slug], source, dataset):
-            return None
         watermark = watermarks.get(slug)
         if watermark is None:
             return "Never read to its end."

@@ -1,6 +1,7 @@
 """Ops that an operator starts by hand or a schedule starts: verify, approve, pause, clean.
 
-Not here: the sweep (``sweep``) and the ops inside ``applied`` (``applying``).
+Not here: the sweep (``sweep``), the ops inside ``applied`` (``applying``), webhooks (``hooks``),
+the lake's files (``maintenance``).
 """
 
 from collections.abc import Iterator

@@ -1,21 +1,26 @@
-"""The schedules: the full scan of each organisation, read-backs, checks, cleaning.
+"""The schedules: full scans, lists and catalogues, read-backs, checks, and keeping things small.
 
-After a pause of the daemon Dagster runs the newest missed tick only. The full scan asks which
-organisations are due since their last one, so that none is forgotten and none runs twice.
+Those of readings ask every few minutes who is due by a line of their own file (``due``).
 """
-
-import datetime as dt
 
 import dagster as dg
 
-from crm_pipeline.defs.changes import sweep_requests, under_way
 from crm_pipeline.defs.checks import checks_job
-from crm_pipeline.defs.choosing import active_slugs
-from crm_pipeline.defs.cron import last_due
+from crm_pipeline.defs.due import due_for_reading, due_for_scan
 from crm_pipeline.defs.failures import dagster_failures
-from crm_pipeline.defs.jobs import retention_job, sweep_job, verify_job
-from crm_pipeline.defs.standing import last_scans
+from crm_pipeline.defs.jobs import (
+    compaction_job,
+    lists_job,
+    products_job,
+    retention_job,
+    sweep_job,
+    verify_job,
+)
+from crm_pipeline.defs.readings import CATALOGUES, lists
+from crm_pipeline.defs.requests import sweep_requests
 from crm_pipeline.wiring import Runtime
+
+Requests = list[dg.RunRequest] | dg.SkipReason
 
 
 @dg.schedule(
@@ -26,7 +31,7 @@ from crm_pipeline.wiring import Runtime
 )
 def full_scan_schedule(
     context: dg.ScheduleEvaluationContext, runtime: dg.ResourceParam[Runtime]
-) -> list[dg.RunRequest] | dg.SkipReason:
+) -> Requests:
     """Ask for a full scan of every organisation that is due and not at work."""
     with dagster_failures():
         due = due_for_scan(runtime, context.instance, context.scheduled_execution_time)
@@ -34,23 +39,48 @@ def full_scan_schedule(
     return requests or dg.SkipReason("No organisation is due for a full scan.")
 
 
-def due_for_scan(
-    runtime: Runtime, instance: dg.DagsterInstance, now: dt.datetime
-) -> dict[str, str]:
-    """Return the organisations that are due, each with the time at which it came due.
+@dg.schedule(
+    cron_schedule="*/5 * * * *",
+    job=lists_job,
+    description="Reads the lists of each organisation that is due by the `lists` line of its own"
+    " file (UTC): who is in them, and LOKE's orders.",
+)
+def lists_schedule(
+    context: dg.ScheduleEvaluationContext, runtime: dg.ResourceParam[Runtime]
+) -> Requests:
+    """Ask for the lists of every organisation that is due and not at work."""
+    with dagster_failures():
+        due = due_for_reading(
+            runtime,
+            context.instance,
+            context.scheduled_execution_time,
+            datasets=lists(),
+            cron_of=lambda schedules: schedules.lists,
+        )
+        requests = sweep_requests(due, cause="lists", datasets=lists())
+    return requests or dg.SkipReason("No organisation is due for its lists.")
 
-    A scan that was tried and failed since then counts: the failure is reported, and the next one
-    comes with the next line of the schedule or by hand.
-    """
-    slugs = sorted(set(active_slugs(runtime)) - under_way(instance))
-    tried = last_scans(runtime, slugs)
-    due: dict[str, str] = {}
-    for slug in slugs:
-        at = last_due(runtime.loaded.organisations[slug].schedules.full_scan, now)
-        last = tried[slug]
-        if at is not None and (last is None or last < at):
-            due[slug] = at.isoformat()
-    return due
+
+@dg.schedule(
+    cron_schedule="*/15 * * * *",
+    job=products_job,
+    description="Reads the catalogue of each organisation that is due by the `products` line of"
+    " its own file (UTC), and sends products that have changed.",
+)
+def products_schedule(
+    context: dg.ScheduleEvaluationContext, runtime: dg.ResourceParam[Runtime]
+) -> Requests:
+    """Ask for the catalogue of every organisation that is due and not at work."""
+    with dagster_failures():
+        due = due_for_reading(
+            runtime,
+            context.instance,
+            context.scheduled_execution_time,
+            datasets=CATALOGUES,
+            cron_of=lambda schedules: schedules.products,
+        )
+        requests = sweep_requests(due, cause="products", datasets=CATALOGUES)
+    return requests or dg.SkipReason("No organisation is due for its catalogue.")
 
 
 verify_schedule = dg.ScheduleDefinition(
@@ -75,4 +105,20 @@ retention_schedule = dg.ScheduleDefinition(
     description="Removes old runs and their events.",
 )
 
-SCHEDULES = (full_scan_schedule, verify_schedule, checks_schedule, retention_schedule)
+compaction_schedule = dg.ScheduleDefinition(
+    name="compaction_schedule",
+    cron_schedule="30 1 * * *",
+    job=compaction_job,
+    run_config={"ops": {"compact": {"config": {"which": "ALL"}}}},
+    description="Folds the lake's small files and deletes old ones, once a night.",
+)
+
+SCHEDULES = (
+    full_scan_schedule,
+    lists_schedule,
+    products_schedule,
+    verify_schedule,
+    checks_schedule,
+    retention_schedule,
+    compaction_schedule,
+)

@@ -1,15 +1,20 @@
 """The sensors: partitions kept in step with the organisations' files, and what is new.
 
-Cheap and bounded: first pages only, a window a tick, a time budget, no data in the cursor.
+Cheap and bounded: first pages and counters only, a window a tick, a time budget, no data in the
+cursor. They ask for sweeps and do nothing themselves.
 """
 
 import dagster as dg
 
 from crm_pipeline.defs.changes import look_for_changes
 from crm_pipeline.defs.choosing import broken_slugs
+from crm_pipeline.defs.due import due_for_orders
 from crm_pipeline.defs.failures import dagster_failures
 from crm_pipeline.defs.jobs import sweep_job
 from crm_pipeline.defs.partitions import compare_partitions, organisations
+from crm_pipeline.defs.readings import ORDERS
+from crm_pipeline.defs.requests import sweep_requests
+from crm_pipeline.defs.waiting import ask_for_waiting
 from crm_pipeline.wiring import Runtime
 
 
@@ -42,8 +47,8 @@ def organisations_sensor(
 @dg.sensor(
     job=sweep_job,
     minimum_interval_seconds=30,
-    description="Looks at the newest first page of each organisation, a window of them a tick,"
-    " and asks for a sweep of those that changed.",
+    description="Looks at the newest first pages (customers, payments) of each organisation, a"
+    " window of them a tick, and asks for a sweep of those that changed.",
 )
 def changes_sensor(
     context: dg.SensorEvaluationContext, looking: dg.ResourceParam[Runtime]
@@ -59,4 +64,37 @@ def changes_sensor(
     )
 
 
-SENSORS = (organisations_sensor, changes_sensor)
+@dg.sensor(
+    job=sweep_job,
+    minimum_interval_seconds=10,
+    description="Looks at how many webhooks wait in the inbox, with one query, and asks for a"
+    " sweep of the organisations that have some: it lands, plans and applies them.",
+)
+def inbox_sensor(
+    context: dg.SensorEvaluationContext, runtime: dg.ResourceParam[Runtime]
+) -> dg.SensorResult:
+    """Ask for work where webhooks wait."""
+    with dagster_failures():
+        requests, sentence = ask_for_waiting(context.instance, runtime)
+    context.log.info(sentence)
+    return dg.SensorResult(run_requests=requests, skip_reason=None if requests else sentence)
+
+
+@dg.sensor(
+    job=sweep_job,
+    minimum_interval_seconds=60,
+    description="Asks for a reading of the orders placed at CRM.COM, whose list has no cheap"
+    " look: every minute, or every 5 minutes where webhooks tell of them.",
+)
+def orders_sensor(
+    context: dg.SensorEvaluationContext, runtime: dg.ResourceParam[Runtime]
+) -> dg.SensorResult:
+    """Ask for CRM.COM's orders where the last reading is old."""
+    with dagster_failures():
+        due = due_for_orders(runtime, context.instance)
+        requests = sweep_requests(due, cause="orders", datasets=ORDERS)
+    sentence = f"{len(due):,} organisations are due for CRM.COM's orders."
+    return dg.SensorResult(run_requests=requests, skip_reason=None if requests else sentence)
+
+
+SENSORS = (organisations_sensor, changes_sensor, inbox_sensor, orders_sensor)

@@ -1,9 +1,10 @@
 """Where organisations stand, as the ledger knows it: what failed, what waits, when to try again."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from crm_pipeline.sources import load_sources
+from crm_pipeline.defs.bindings import reads
+from crm_pipeline.defs.readings import every_name
 from crm_pipeline.store.ledger import OrganisationStatus
 from crm_pipeline.wiring import Runtime
 
@@ -32,12 +33,17 @@ def failed_slugs(runtime: Runtime, slugs: list[str]) -> list[str]:
 
 def rests(status: OrganisationStatus, now: dt.datetime) -> bool:
     """Whether an organisation failed so recently that it is left alone for now."""
-    if status.failed_at is None:
-        return False
-    if status.failure_code == BUSY:
-        return False
     rest = SHORT_REST if status.failure_code in PASSING else LONG_REST
-    return now - status.failed_at < rest
+    return _failed_since(status, now - rest)
+
+
+def rests_shortly(status: OrganisationStatus, now: dt.datetime) -> bool:
+    """Whether an organisation failed a moment ago, whatever the failure was."""
+    return _failed_since(status, now - SHORT_REST)
+
+
+def _failed_since(status: OrganisationStatus, moment: dt.datetime) -> bool:
+    return has_failed(status) and status.failed_at is not None and status.failed_at > moment
 
 
 def unfinished_version(status: OrganisationStatus) -> str:
@@ -51,27 +57,29 @@ def unfinished_version(status: OrganisationStatus) -> str:
     return f"unfinished:{failed_at}:{status.unknown}:{status.outbox_pending}"
 
 
-def last_scans(runtime: Runtime, slugs: list[str]) -> dict[str, dt.datetime | None]:
+def last_scans(runtime: Runtime, slugs: Sequence[str]) -> dict[str, dt.datetime | None]:
     """Return when each organisation was last scanned as a whole, or failed at trying.
 
     The oldest of its datasets counts; None when one was never scanned and nothing failed.
     """
+    return last_readings(runtime, slugs, every_name())
+
+
+def last_readings(
+    runtime: Runtime, slugs: Sequence[str], datasets: Collection[str]
+) -> dict[str, dt.datetime | None]:
+    """Return when each organisation's datasets were last read whole, or it failed at trying.
+
+    Of the datasets that an organisation reads, the one that was read longest ago counts.
+    """
     statuses = runtime.ledger.organisations.status_all(slugs)
-    swept = {
-        (source.name, dataset): runtime.ledger.watermarks.get_all(source.name, dataset)
-        for source in load_sources().values()
-        for dataset in source.datasets
-    }
+    marks = {name: runtime.ledger.watermarks.get_all(*name.split("/", 1)) for name in datasets}
     found: dict[str, dt.datetime | None] = {}
     for slug in slugs:
-        marks = [
-            swept[name, dataset].get(slug)
-            for name, source in runtime.organisations[slug].sources.items()
-            for dataset in source.datasets
-        ]
-        times = [mark.swept_at if mark is not None else None for mark in marks]
-        known = [time for time in times if time is not None]
-        oldest = min(known) if known and len(known) == len(times) else None
+        binding = runtime.organisations[slug]
+        read = [marks[name].get(slug) for name in datasets if reads(binding, *name.split("/", 1))]
+        times = [mark.swept_at for mark in read if mark is not None and mark.swept_at is not None]
+        oldest = min(times) if times and len(times) == len(read) else None
         failed = statuses[slug].failed_at if has_failed(statuses[slug]) else None
         found[slug] = max((time for time in (oldest, failed) if time is not None), default=None)
     return found

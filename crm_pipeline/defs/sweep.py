@@ -5,14 +5,15 @@ them does. It calls the same use case as the command line and reports one materi
 organisation and stage that really changed. Not here: choosing (``choosing``), metadata.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 import dagster as dg
 
-from crm_pipeline.defs.choosing import SweepConfig, choose
+from crm_pipeline.defs.checks import evaluations
+from crm_pipeline.defs.choosing import SweepConfig, choose_readers
 from crm_pipeline.defs.failures import Trouble, dagster_failures, failure_of_many, trouble_of
 from crm_pipeline.defs.metadata import (
     Metadata,
@@ -32,48 +33,64 @@ T = TypeVar("T")
 AT_ONCE = 4
 
 
+Touched = dict[dg.AssetKey, set[str]]
+
+
 @dg.op(
     out={},
-    description="Pull, resolve, plan, guard and apply for each chosen organisation.",
+    description="Pull, resolve, plan, guard and apply for each chosen organisation; then judge"
+    " what has changed.",
     tags={"kind": "sweep"},
 )
 def sweep(
     context: dg.OpExecutionContext, config: SweepConfig, runtime: dg.ResourceParam[Runtime]
-) -> Iterator[dg.AssetMaterialization]:
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """Sync each organisation; one that fails does not fail the others; end red naming them."""
     troubles: list[Trouble] = []
+    touched: Touched = defaultdict(set)
     with dagster_failures():
-        slugs = choose(runtime, config)
+        slugs = choose_readers(runtime, config)
         add_partitions(context.instance, set(slugs) & set(runtime.organisations))
-        for report in sync_each(runtime, slugs, is_full=config.is_full):
+        for report in sync_each(runtime, slugs, config):
             context.log.info(sentence(report))
-            yield from materialisations(runtime, report)
+            for event in materialisations(runtime, report):
+                touched[event.asset_key].add(report.organisation)
+                yield event
             troubles += troubles_of(report)
+        yield from evaluations(context.instance, runtime, touched)
         if troubles:
             raise failure_of_many(troubles, total=len(slugs))
 
 
-def sync_each(runtime: Runtime, slugs: Sequence[str], *, is_full: bool) -> Iterator[SyncReport]:
+def sync_each(runtime: Runtime, slugs: Sequence[str], config: SweepConfig) -> Iterator[SyncReport]:
     """Sync organisations, ``AT_ONCE`` at a time, and give each report as it is there.
 
     When the run is stopped, those under way are finished and the rest is not begun.
     """
+    datasets = config.datasets or None
     pool = ThreadPoolExecutor(AT_ONCE, "sweep")
     try:
-        work = [pool.submit(sync_one, runtime, slug, is_full=is_full) for slug in slugs]
+        work = [
+            pool.submit(sync_one, runtime, slug, datasets, is_full=config.is_full) for slug in slugs
+        ]
         for done in as_completed(work):
             yield done.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def sync_one(runtime: Runtime, slug: str, *, is_full: bool) -> SyncReport:
+def sync_one(
+    runtime: Runtime, slug: str, datasets: Collection[str] | None, *, is_full: bool
+) -> SyncReport:
     """Sync one organisation. An organisation that cannot be used is a failure of its own."""
     try:
         binding = runtime.organisation(slug)
     except ConfigurationError as error:
         return SyncReport(organisation=slug, errors=[error])
-    return sync_organisation(runtime.workspace, binding, is_full=is_full)
+    sources = None if datasets is None else {name.split("/")[0] for name in datasets}
+    return sync_organisation(
+        runtime.workspace, binding, sources=sources, datasets=datasets, is_full=is_full
+    )
 
 
 def troubles_of(report: SyncReport) -> list[Trouble]:
@@ -99,7 +116,7 @@ def materialisations(runtime: Runtime, report: SyncReport) -> Iterator[dg.AssetM
             metadata = landed_metadata(ws, slug, f"landed/{table}", pulled)
             yield _event(table.split("/"), slug, metadata)
     for name, resolved in report.resolved.items():
-        if resolved.rows:
+        if resolved.rows or resolved.rejects:
             yield _event([name], slug, desired_metadata(ws, slug, name, resolved))
     for name, headers in by_destination(report.plans).items():
         if any(header.size for header in headers.values()):

@@ -3,13 +3,14 @@
 Pure. Not here: how an organisation is judged (``checks``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
 
 from crm_pipeline.defs.failures import named
 
+_WHY = "why"
 #: Offending organisations in the table of a check; the sentence has the whole number.
 ROWS_SHOWN = 100
 
@@ -18,7 +19,7 @@ ROWS_SHOWN = 100
 class Judged:
     """What is wrong, by organisation, among ``total`` of them.
 
-    ``is_part``: only the organisations of one run were judged, not all.
+    ``is_part``: not all were judged, but those of one run and those found at fault before.
     """
 
     offenders: Mapping[str, str]
@@ -41,7 +42,7 @@ def verdict(
         metadata={
             "organisations": judged.total,
             "offenders": len(offenders),
-            **({"why": why(offenders)} if offenders else {}),
+            **({_WHY: why(offenders)} if offenders else {}),
         },
     )
 
@@ -53,10 +54,14 @@ def sentence(fault: str, judged: Judged) -> str:
     >>> sentence("outside their guard", Judged(offenders=two, total=1000))
     '2 of 1,000 organisations are outside their guard: alfa, bravo.'
     >>> sentence("outside their guard", Judged(offenders={}, total=25, is_part=True))
-    'None of 25 organisations (those of this run) is outside their guard.'
+    'None of 25 organisations (of this run, or found before) is outside their guard.'
+    >>> sentence("outside their guard", Judged(offenders={}, total=0))
+    'No organisation has it: nothing to judge.'
     """
+    if not judged.total:
+        return "No organisation has it: nothing to judge."
     noun = "organisation" if judged.total == 1 else "organisations"
-    noun += " (those of this run)" if judged.is_part else ""
+    noun += " (of this run, or found before)" if judged.is_part else ""
     if not judged.offenders:
         return f"None of {judged.total:,} {noun} is {fault}."
     names, count = named(judged.offenders), len(judged.offenders)
@@ -70,3 +75,11 @@ def why(offenders: Mapping[str, str]) -> dg.TableMetadataValue:
         records=[dg.TableRecord({"organisation": slug, "why": text}) for slug, text in shown],
         schema=dg.TableSchema([dg.TableColumn("organisation"), dg.TableColumn("why")]),
     )
+
+
+def offenders_in(metadata: Mapping[str, dg.MetadataValue]) -> Iterator[str]:
+    """Give the organisations that an earlier verdict's table names."""
+    table = metadata.get(_WHY)
+    if isinstance(table, dg.TableMetadataValue):
+        for row in table.records:
+            yield str(row.data["organisation"])

@@ -9,6 +9,7 @@ import pyarrow.dataset as ds
 
 from crm_pipeline.core.ports import Clock
 from crm_pipeline.store.lake.checking import FileCheck, remote_dataset
+from crm_pipeline.store.lake.erasing import Eraser
 from crm_pipeline.store.lake.failures import LakeUnavailableError
 from crm_pipeline.store.lake.parquet import DataFile, write_file
 from crm_pipeline.store.lake.places import LocalPlace, RemotePlace, place_for
@@ -74,6 +75,11 @@ class Lake:
         with self.session() as session:
             session.attach("counted", organisation, table, since_batch)
             return int(session.value("SELECT count(*) FROM counted"))
+
+    def file_count(self, organisation: str, table: str) -> int:
+        """Return how many data files a table has; 0 when nobody has written it."""
+        opened = self._table(organisation, table)
+        return len(opened.files()) if opened.exists() else 0
 
     def size_bytes(self, organisation: str, table: str) -> int:
         """Return the bytes of the table's current files; 0 when nobody has written it."""
@@ -180,6 +186,10 @@ class Lake:
         if isinstance(self._place, LocalPlace):
             self._place.sweep_spills((self._clock() - _SPILL_AGE).timestamp())
         return len(deleted)
+
+    def eraser(self) -> Eraser:
+        """Return what takes rows out of tables for ever."""
+        return Eraser(self._place, self._check, self._clock)
 
     def _table(self, organisation: str, table: str) -> Table:
         return Table(self._place, organisation, table)

@@ -16,13 +16,15 @@ class InboxCounts:
     """What waits for one organisation.
 
     ``pending`` holds postponed events too; ``is_due`` says whether one can be drained now.
-    ``oldest`` is when the pending event that came first was received.
+    ``oldest`` is when the pending event that came first was received, ``newest`` the number of
+    the pending one that came last.
     """
 
     pending: int = 0
     failed: int = 0
     is_due: bool = False
     oldest: dt.datetime | None = None
+    newest: int = 0
 
 
 def read_counts(connection: Connection, now: int) -> Mapping[str, InboxCounts]:
@@ -36,17 +38,19 @@ def read_counts(connection: Connection, now: int) -> Mapping[str, InboxCounts]:
             failed=known.failed if is_pending else row.events,
             is_due=bool(row.is_due) if is_pending else known.is_due,
             oldest=from_micros(row.received_at) if is_pending else known.oldest,
+            newest=row.last if is_pending else known.newest,
         )
     return counted
 
 
-def _counts() -> "sa.Select[tuple[str, str, int, bool, int]]":
+def _counts() -> "sa.Select[tuple[str, str, int, bool, int, int]]":
     totals = (
         sa.select(
             inbox.c.state,
             inbox.c.organisation,
             sa.func.count().label("events"),
             sa.func.min(inbox.c.number).label("first"),
+            sa.func.max(inbox.c.number).label("last"),
         )
         .where(inbox.c.state.in_(["pending", "failed"]))
         .group_by(inbox.c.state, inbox.c.organisation)
@@ -64,6 +68,7 @@ def _counts() -> "sa.Select[tuple[str, str, int, bool, int]]":
         totals.c.events,
         is_due.label("is_due"),
         inbox.c.received_at,
+        totals.c.last,
     ).join(inbox, inbox.c.number == totals.c.first)
 
 
