@@ -79,6 +79,7 @@ class ApiClient:
             connections=connections,
             body_limit_bytes=body_limit_bytes,
             monotonic=self._seams.monotonic,
+            wire=self._seams.wire,
         )
 
     @property

@@ -53,6 +53,7 @@ class Exchange:
         connections: int,
         body_limit_bytes: int,
         monotonic: Callable[[], float],
+        wire: Callable[[], httpx.BaseTransport] | None = None,
     ) -> None:
         self._origin = origin
         self._seconds = waits.timeout_seconds
@@ -61,15 +62,7 @@ class Exchange:
         ).as_dict()
         self._body_limit_bytes = body_limit_bytes
         self._monotonic = monotonic
-        self._transport = httpx.HTTPTransport(
-            verify=_tls_context(origin.scheme),
-            trust_env=False,
-            limits=httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=connections,
-                keepalive_expiry=_KEEP_ALIVE_SECONDS,
-            ),
-        )
+        self._transport = wire() if wire is not None else _network(origin, connections)
 
     def close(self) -> None:
         """Close all connections."""
@@ -157,6 +150,18 @@ class _TooLongError(Exception):
     def __init__(self, fault: str) -> None:
         super().__init__(fault)
         self.fault = fault
+
+
+def _network(origin: Origin, connections: int) -> httpx.BaseTransport:
+    return httpx.HTTPTransport(
+        verify=_tls_context(origin.scheme),
+        trust_env=False,
+        limits=httpx.Limits(
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=_KEEP_ALIVE_SECONDS,
+        ),
+    )
 
 
 @lru_cache(maxsize=2)
