@@ -51,21 +51,39 @@ def keyed_draft(
         if key not in applied
         or (not kind.is_immutable and applied[key].fingerprint != wanted.fingerprint)
     }
-    others = _others(ws, organisation, destination, object_kind, moved, applied)
-    rows = _rows(ws, organisation, destination, object_kind, policy, moved, applied, others)
+    rows = rows_of(ws, organisation, destination, object_kind, policy, moved, applied)
+    unchanged = len(desired) - sum(1 for row in rows if row.values["key"] in desired)
+    return draft_of_rows(rows, unchanged=unchanged, desired_batch=newest_batch)
+
+
+def draft_of_rows(rows: Sequence[DraftRow], *, unchanged: int, desired_batch: int) -> Draft:
+    """Return the draft that consists of some changes, worked out by keys."""
     tally = Tally()
     tally.add(rows)
-    unchanged = len(desired) - sum(1 for row in rows if row.values["key"] in desired)
     return Draft(
         counts={**tally.kinds, "unchanged": unchanged},
         field_counts=dict(tally.fields.most_common()),
         reason_counts=dict(tally.reasons.most_common()),
         consent_widened=tally.widened,
         desired=None,
-        desired_batch=newest_batch,
+        desired_batch=desired_batch,
         identities=lambda: _identities(rows),
         batches=lambda: _batches(rows),
     )
+
+
+def rows_of(
+    ws: Workspace,
+    organisation: str,
+    destination: str,
+    object_kind: str,
+    policy: PlanPolicy,
+    moved: Mapping[str, Desired],
+    applied: Mapping[str, AppliedObject],
+) -> list[DraftRow]:
+    """Return what brings some objects to what is desired, and moves shared media along."""
+    others = _others(ws, organisation, destination, object_kind, moved, applied)
+    return _rows(ws, organisation, destination, object_kind, policy, moved, applied, others)
 
 
 def _newest(

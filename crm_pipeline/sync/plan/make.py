@@ -91,6 +91,17 @@ def make_plan(
     return _stored(ws, aim, draft, known, base, is_full=False)
 
 
+def store_draft(
+    ws: Workspace, organisation: str, binding: DestinationBinding, object_kind: str, draft: Draft
+) -> PlanHeader:
+    """Judge, name and store a draft that was worked out by keys; return the header."""
+    spec = binding.spec
+    aim = _Aim(organisation, spec, spec.kind(object_kind), binding.policy_of(object_kind))
+    base = ws.ledger.applied.base(organisation, spec.name, object_kind)
+    known = ws.ledger.applied.count(organisation, spec.name, object_kind)
+    return _stored(ws, aim, draft, known, base, is_full=False)
+
+
 @dataclass(frozen=True, slots=True)
 class _Aim:
     """What a plan is for."""
