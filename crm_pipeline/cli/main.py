@@ -17,6 +17,7 @@ from crm_pipeline.cli import (
     ledger,
     orgs,
     plan,
+    pos,
     pull,
     receiver,
     rejects,
@@ -86,6 +87,7 @@ app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(orgs.app, name="orgs")
 app.add_typer(rejects.app, name="rejects")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(pos.app, name="pos")
 app.command("receiver", epilog=receiver.EXAMPLES)(receiver.receiver)
 app.add_typer(webhooks.app, name="webhooks")
 app.command("sandbox", epilog=sandbox.EXAMPLES)(sandbox.sandbox)

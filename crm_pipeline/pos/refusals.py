@@ -3,10 +3,10 @@
 Messages name references, ids and amounts; never a contact's data, a password or a pass code.
 """
 
-from crm_pipeline.errors import DataError, TryLaterError
+from crm_pipeline.errors import ConfigurationError, DataError, TryLaterError
 
 
-class SaleInvalidError(DataError):
+class SaleInvalidError(ConfigurationError):
     """What was asked for contradicts itself or cannot be sent; nothing was sent."""
 
     code = "sale_invalid"

@@ -3,6 +3,8 @@
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from crm_pipeline.core.ports import DestinationConnection
@@ -18,6 +20,24 @@ if TYPE_CHECKING:
 CRM_COM = "crm_com"
 #: Leases of references share this many names, so that the ledger does not grow with every sale.
 _LEASES = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PosDefaults:
+    """What an organisation's file says about sales. ``tax_rate`` None: lines say it themselves."""
+
+    currency: str
+    tax_rate: Decimal | None
+
+
+def pos_defaults(runtime: "Runtime", slug: str) -> PosDefaults:
+    """Return an organisation's currency and the tax that its prices include."""
+    runtime.organisation(slug)
+    organisation = runtime.loaded.organisations[slug]
+    rate = organisation.purchases.tax_rate if organisation.purchases else None
+    return PosDefaults(
+        currency=organisation.currency, tax_rate=None if rate is None else Decimal(str(rate))
+    )
 
 
 @contextmanager
@@ -38,7 +58,7 @@ def connect_pos(runtime: "Runtime", slug: str) -> "Iterator[PointOfSale]":
         lease = f"pos:{slug}:{zlib.crc32(name.encode()) % _LEASES}"
         return runtime.ledger.leases.hold(lease, this_process(), waits.lease_seconds)
 
-    currency = runtime.loaded.organisations[slug].currency
+    currency = pos_defaults(runtime, slug).currency
     with PointOfSale(pos_connection(runtime, slug), currency=currency, hold=hold) as pos:
         yield pos
 
