@@ -55,7 +55,7 @@ def running_demo() -> Iterator[RunningDemo]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         home = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "demo"
         port = free_port()
-        options = ("--customers", "small", "--port", str(port))
+        options = ("--customers", "small", "--quiet-vendors", "--port", str(port))
         process = subprocess.Popen(
             [sys.executable, "-m", "crm_pipeline", "demo", *options],
             env={**os.environ, "CRM_PIPELINE_HOME": str(home)},

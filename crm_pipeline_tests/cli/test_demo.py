@@ -190,6 +190,7 @@ def test_dagster_answers_and_when_a_child_dies_the_others_go_too(tmp_path: Path)
     with running(tmp_path / "demo", "--port", "3000") as demo:
         demo.wait_for("Ctrl-C stops everything")
         assert "Dagster looks for changes from now on." in demo.text
+        assert all(f"{name}_sensor" in demo.text for name in ("changes", "inbox", "orders"))
         named = demo.processes()
         webserver = next(pid for pid, line in named.items() if "dagster-webserver" in line)
         os.kill(webserver, signal.SIGKILL)

@@ -1,6 +1,8 @@
 """What the demo lets happen at its vendors: at real fakes, without the pipeline in between."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,8 +11,10 @@ from crm_pipeline.cli.demo import acting
 from crm_pipeline.cli.demo.acts import ACTS, LIST_MEMBERS, SLUG, World, titles
 from crm_pipeline.cli.demo.day import Day, Following
 from crm_pipeline.cli.demo.hooks import tell_crm_com
-from crm_pipeline.cli.demo.state import Ports
+from crm_pipeline.cli.demo.state import SLUGS, Ports, child_environment, write_files
 from crm_pipeline.cli.demo.vendors import Vendors
+from crm_pipeline.cli.failures import handle_failures
+from crm_pipeline.cli.main import app
 from crm_pipeline.errors import ConfigurationError, DataError, TryLaterError
 from crm_pipeline.sandbox import Sandbox, SandboxOrganisation, SandboxSettings, demo_organisations
 from crm_pipeline_tests.cli.conftest import Run
@@ -174,6 +178,20 @@ def test_crm_com_is_told_where_the_receiver_is(sandbox: Sandbox) -> None:
     tell_crm_com(Vendors(ports), ports)
     url = sandbox.crm_com.business(SLUG).hook_url
     assert url.startswith("http://127.0.0.1:1/webhooks/crm-com/harbour-coffee/")
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_doctor_finds_nothing_wrong_with_the_demo_s_organisations(
+    sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str], slug: str
+) -> None:
+    write_files(tmp_path, ports_of(sandbox))
+    environ = child_environment({}, tmp_path)
+    assert handle_failures(app, ["doctor", slug, "--json"], environ) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [each for each in found["findings"] if not each["is_ok"]] == []
+    assert {each["check"].split(":")[0] for each in found["findings"]} >= {
+        "source loke", "source sopost", "source crm_com", "destination crm_com",
+    }  # fmt: skip
 
 
 def test_every_act_says_what_it_is(run: Run) -> None:
