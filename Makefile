@@ -6,7 +6,7 @@ UV ?= $(BIN)/uv
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test lint types check security bandit secrets sbom audit coverage bench screenshots browser test.browser lock format clean
+.PHONY: help .venv demo test lint types simulate chaos check security bandit secrets sbom audit coverage bench screenshots browser test.browser lock format clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z.]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ test: $(READY) ## every test but the browser's, on all processors; ARGS="-k plan
 
 test.browser: $(READY) ## the Dagster UI in a real Chromium (make browser gets one): some minutes
 	@$(PYTEST) -m browser crm_pipeline_tests/browser $(ARGS)
+
+simulate: $(READY) ## histories of faults and kills, for the night: SEEDS=10000, FIRST=0
+	@$(BIN)/python -m crm_pipeline_tests.simulation --seeds $(or $(SEEDS),500) --first $(or $(FIRST),0)
+
+chaos: $(READY) ## the product as processes, killed at any moment; under ten minutes
+	@$(PYTEST) -n auto --dist worksteal crm_pipeline_tests/acceptance crm_pipeline_tests/webhooks crm_pipeline_tests/simulation $(ARGS)
 
 check: lint types security ## lint, types and security
 

@@ -41,6 +41,7 @@ class Settings(BaseModel):
     ledger_url: SecretStr
     lake_url: str
     dagster_home: Path
+    tombstone_key_file: Path
     waits: Waits
     is_test: bool = False
     is_debug: bool = False
@@ -85,6 +86,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         ledger_url=SecretStr(ledger_url),
         lake_url=lake_url,
         dagster_home=_path(values, "DAGSTER_HOME", lambda: home / "dagster"),
+        tombstone_key_file=_path(
+            values, "CRM_PIPELINE_TOMBSTONE_KEY_FILE", lambda: home / "tombstone.key"
+        ),
         waits=waits,
         is_test=is_test,
         is_debug=is_debug,

@@ -12,7 +12,7 @@ import zoneinfo
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from crm_pipeline.core.policies import FieldPolicy
@@ -103,6 +103,25 @@ def _check_time_zone(value: object) -> object:
 
 
 TimeZone = Annotated[str, BeforeValidator(_check_time_zone)]
+
+
+_FILLED_BY_EVERY_SAMPLE = {
+    "sopost_identity",
+    "sopost_last_order_id",
+    "sopost_last_order_status",
+    "sopost_last_activity_id",
+}
+
+
+def _check_question_field(value: str) -> str:
+    if value in _FILLED_BY_EVERY_SAMPLE:
+        raise PydanticCustomError("question_field", "Every sample fills this field: take another.")
+    return value
+
+
+QuestionField = Annotated[
+    str, Field(pattern="^[a-z][a-z0-9_]{0,63}$"), AfterValidator(_check_question_field)
+]
 
 
 class _Frozen(BaseModel):
@@ -236,7 +255,7 @@ class SampleSettings(_Frozen):
 
     match: Literal["email", "none"] = "email"
     consents: tuple[ConsentSettings, ...] = ()
-    questions: dict[str, str] = Field(default_factory=dict)
+    questions: dict[str, QuestionField] = Field(default_factory=dict)
     approved_states: tuple[str, ...] = ("APPROVED", "DISPATCHED", "DELIVERED")
     purchase: bool = False
     classification: str = Field(default="SoPost sample", min_length=1, max_length=100)

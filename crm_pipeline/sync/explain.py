@@ -31,6 +31,14 @@ _ORIGINS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "product": (("catalogue", "products", "sku"),),
 }
 _SAMPLE_ORDER = "custom.sopost_last_order_id"
+_ADDRESS = (
+    "address_line_1",
+    "address_line_2",
+    "town_city",
+    "state_province_county",
+    "postal_code",
+    "address_country",
+)
 _OPT_OUTS = {"email_opt_out": "email", "sms_opt_out": "sms"}
 _PROVENANCE = ("version_at", "landed_at", "origin", "page_digest", "batch")
 
@@ -259,6 +267,8 @@ def _columns(organisation: OrganisationBinding) -> Mapping[str, tuple[str, ...]]
     names = ("identity", "last_order_id", "last_order_status", "last_activity_id")
     for name, column in zip(names, samples, strict=True):
         found[f"custom.sopost_{name}"] = (f"sopost/orders.{column}",)
+    for name in _ADDRESS:
+        found[name] = ("sopost/orders.address",)
     if rules.samples is not None:
         for question, target in rules.samples.questions.items():
             found[f"custom.{target}"] = (f"sopost/orders.custom_questions[{question}]",)
