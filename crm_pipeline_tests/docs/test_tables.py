@@ -61,11 +61,6 @@ NO_REJECTS = {
 }  # fmt: skip
 #: The modules of a destination that say how a change ended.
 WRITERS = {"attempts", "writing", "refunding", "products"}
-REQUIRED_NUMBERS = tuple(
-    f"{letter}{number}"
-    for letter, count in (("L", 11), ("S", 5), ("C", 9), ("W", 5), ("P", 2))
-    for number in range(1, count + 1)
-)
 
 
 def fields_of(model: str) -> dict[str, Any]:
@@ -329,16 +324,6 @@ def test_every_guess_about_crm_com_is_among_the_assumptions() -> None:
     guesses = {name for name in vars(assumptions) if name.isupper()}
     named = set(code_names(text_of("docs/vendor-assumptions.md")))
     assert guesses - named == set()
-
-
-def test_every_required_capability_has_its_row_and_a_test_that_exists() -> None:
-    rows = table("docs/capabilities.md", "capabilities")
-    assert [row[0] for row in rows] == list(REQUIRED_NUMBERS)
-    for number, _, state, command, test in rows:
-        is_built = not state.startswith("not built")
-        assert (test != "none") is is_built, number
-        assert is_built or command == "none", number
-        assert test == "none" or (ROOT / code_names(test)[0]).is_file(), number
 
 
 @pytest.mark.parametrize(
