@@ -38,29 +38,32 @@ def _play(seed: int, world: World) -> Ended:
     witness = ConsentWitness(world)
     trace: list[str] = []
 
-    def ended(wrong: list[str]) -> Ended:
-        told = tuple(f"{when}: {what}" for when, what in zip(["end"] * len(wrong), wrong, strict=True))
-        return Ended(seed, told, world.fate.calls, world.syncs, world.killed, tuple(trace))
-
+    wrong: list[str] = []
     world.sync()
     for _ in range(EVENTS):
-        trace.append(_step(world))
+        trace.append(_step(world, witness))
         witness.look()
         wrong = safety(world, witness)
         if wrong:
-            return ended(wrong)
-    wrong = _quiet(world, witness)
-    return ended(wrong)
+            break
+    wrong = wrong or _quiet(world, witness)
+    return Ended(seed, tuple(wrong), world.fate.calls, world.syncs, world.killed, tuple(trace))
 
 
-def _step(world: World) -> str:
+def _step(world: World, witness: ConsentWitness) -> str:
     """Let one thing happen."""
     chance, fate = world.chance, world.fate
     world.clock.turn(chance.choice([0.0, 0.5, 2.0, 30.0]))
     happening = chance.choices(
-        ["change", "add", "pay", "refund", "receive", "lose", "sync", "sweep"],
-        [5, 1, 4, 2, 5, 1, 5, 1],
+        ["change", "add", "pay", "refund", "receive", "lose", "unsubscribe", "sync", "sweep"],
+        [5, 1, 4, 2, 5, 1, 1, 6, 1],
     )[0]
+    if happening == "unsubscribe":
+        code = world.unsubscribe_in_the_crm()
+        if code is not None:
+            world.verify()
+            witness.saw_unsubscription(code)
+        return happening
     if happening in ("sync", "sweep"):
         fate.rate = chance.choice([0.0, 0.0, 0.1, 0.4])
         fate.storage_rate = chance.choice([0.0, 0.0, 0.0, 0.05])
@@ -93,7 +96,7 @@ def _quiet(world: World, witness: ConsentWitness) -> list[str]:
             break
     world.clock.turn(3_600)
     world.sync(is_full=True)
-    wrong = safety(world, witness) + liveness(world, set())
+    wrong = safety(world, witness) + liveness(world, witness)
     before = world.crm.requests.count("POST") + world.crm.requests.count("PUT")
     world.clock.turn(3_600)
     world.sync()

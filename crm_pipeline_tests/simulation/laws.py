@@ -9,29 +9,44 @@ from crm_pipeline_tests.simulation.world import ORGANISATION, SLUG, World
 
 
 class ConsentWitness:
-    """Remembers what LOKE ever showed and who opted out inside the CRM, apart from our code.
+    """Remembers, apart from our code, who ever said yes and who unsubscribed inside the CRM (I8).
 
-    A channel may be open in the CRM only if LOKE's present answer, or one that it gave since the
-    last opt-out, is an explicit yes (I8).
+    A contact may be open only if its person said yes at some time; after an unsubscription that we
+    were shown, only if they said yes anew at LOKE.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._yes: set[str] = set()
+        self._answers: dict[str, object] = {}
+        self._closed: set[str] = set()
+        self.unsubscribed: set[str] = set()
         self.look()
 
     def look(self) -> None:
-        """Note everybody who says yes now."""
+        """Note who says yes now, and who says it anew."""
         for person in self._world.people():
-            if person.get("hasAgreedToMarketing") is True:
-                self._yes.add(f"loke:{person['id']}")
+            code, answer = f"loke:{person['id']}", person.get("hasAgreedToMarketing")
+            if answer is True:
+                self._yes.add(code)
+                if self._answers.get(code) is not True:
+                    self._closed.discard(code)
+            self._answers[code] = answer
+
+    def saw_unsubscription(self, code: str) -> None:
+        """Note that somebody unsubscribed, and that we were shown it."""
+        self._closed.add(code)
+        self.unsubscribed.add(code)
 
     def violations(self, contacts: list[dict[str, Any]]) -> list[str]:
-        """Return the contacts that are open although their person never said yes."""
-        return [
-            f"{each['code']} is open without any yes"
-            for each in contacts
-            if not (each["email_opt_out"] and each["sms_opt_out"]) and each["code"] not in self._yes
+        """Return the contacts that are open and must not be."""
+        open_ones = {
+            each["code"] for each in contacts if not (each["email_opt_out"] and each["sms_opt_out"])
+        }
+        wrong = [f"{code} is open without any yes" for code in sorted(open_ones - self._yes)]
+        return wrong + [
+            f"{code} was opened again after an unsubscription"
+            for code in sorted(open_ones & self._closed)
         ]
 
 
@@ -49,15 +64,17 @@ def safety(world: World, witness: ConsentWitness) -> list[str]:
     return wrong + witness.violations(contacts)
 
 
-def liveness(world: World, opted_out: set[str]) -> list[str]:
+def liveness(world: World, witness: ConsentWitness) -> list[str]:
     """Return every difference between LOKE and the CRM at quiet.
 
-    Who opted out inside the CRM stays out, whatever LOKE's older yes says.
+    Whether somebody who once unsubscribed is open again is a question of safety alone: LOKE does
+    not tell everything that they said in between.
     """
     contacts = world.crm.contacts(ORGANISATION.crm_test_key)
+    flags = {each["code"]: not each["email_opt_out"] for each in contacts}
     people = [
-        {**person, "hasAgreedToMarketing": False}
-        if f"loke:{person['id']}" in opted_out
+        {**person, "hasAgreedToMarketing": flags.get(code, False)}
+        if (code := f"loke:{person['id']}") in witness.unsubscribed
         else person
         for person in world.people()
     ]

@@ -1,4 +1,4 @@
-"""The wire of the simulation: calls reach the fake vendors without a socket, or go wrong on the way.
+"""The wire of the simulation: calls reach the fake vendors without a socket, or go wrong.
 
 Everything that goes wrong is drawn from one generator, so that a seed is a whole history.
 """
@@ -20,7 +20,7 @@ FAULTS = {
 }
 
 
-class Killed(BaseException):  # noqa: N818  not an error: the process is gone
+class Killed(BaseException):
     """The simulated process was killed; nothing of it may be written any more."""
 
 

@@ -1,4 +1,4 @@
-"""One organisation's world under a seed: fake vendors, a virtual clock, our code on its real stores.
+"""One organisation's world under a seed: fake vendors, a virtual clock, our code, real stores.
 
 Here: what can happen, and the process that may die at any moment. Not here: what must hold
 (``laws``), and the order of events (``history``).
@@ -9,7 +9,7 @@ import json
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from crm_pipeline.core.purchases import PurchaseRules
 from crm_pipeline.core.records import Limits, Waits
 from crm_pipeline.destinations.crm_com import DESTINATION
 from crm_pipeline.destinations.crm_com.api import CrmComApi
+from crm_pipeline.errors import CrmPipelineError
 from crm_pipeline.http import Seams
 from crm_pipeline.sandbox import SandboxOrganisation, SandboxSettings
 from crm_pipeline.sandbox.asgi import VendorApp
@@ -151,13 +152,16 @@ class World:
             self.loke.refund(SLUG, chosen["id"])
             self._tell("payment.refunded", "payment", chosen["id"])
 
-    def opt_out_in_the_crm(self) -> None:
-        """Let somebody unsubscribe inside the CRM."""
+    def unsubscribe_in_the_crm(self) -> str | None:
+        """Let somebody who was open unsubscribe inside the CRM; return their code."""
         contacts = self.crm.contacts(ORGANISATION.crm_test_key)
-        if contacts:
-            chosen = self.chance.choice(contacts)
-            flags = {"email_opt_out": True, "sms_opt_out": True}
-            self.crm.mutate(ORGANISATION.crm_test_key, ids=[chosen["id"]], fields=flags)
+        open_ones = [each for each in contacts if not each["email_opt_out"]]
+        if not open_ones:
+            return None
+        chosen = self.chance.choice(open_ones)
+        flags = {"email_opt_out": True, "sms_opt_out": True}
+        self.crm.mutate(ORGANISATION.crm_test_key, ids=[chosen["id"]], fields=flags)
+        return str(chosen["code"])
 
     def _tell(self, event: str, member: str, record_id: str) -> None:
         """Send a webhook into the world; when and how often it arrives is another question."""
@@ -202,22 +206,13 @@ class World:
         )
 
     def verify(self) -> None:
-        """Read the CRM back."""
+        """Read the CRM back, so that we know who unsubscribed there."""
         binding = self._binding.destinations["crm_com"]
-
-        def look() -> None:
-            api = binding.connect()
-            try:
-                verify(self._workspace, SLUG, binding, api)
-            finally:
-                api.close()
-
-        self._as_process(look)
+        with closing(binding.connect()) as api:
+            self._as_process(lambda: verify(self._workspace, SLUG, binding, api))
 
     def _as_process(self, work: Callable[[], Any]) -> Any:
         """Do something as the process would; a killed one is started anew."""
-        from crm_pipeline.errors import CrmPipelineError
-
         try:
             return work()
         except CrmPipelineError:
@@ -237,9 +232,7 @@ class World:
         self._ledger.migrate()
         lake = FaultyLake(str(self._folder / "lake"), clock=self.clock, fate=self.fate)
         make_faulty(self._ledger, self.fate)
-        self._workspace = Workspace(
-            ledger=self._ledger, lake=lake, clock=self.clock, waits=WAITS
-        )
+        self._workspace = Workspace(ledger=self._ledger, lake=lake, clock=self.clock, waits=WAITS)
         self._binding = self._bind()
 
     @property
@@ -252,13 +245,9 @@ class World:
             clock=self.clock,
             monotonic=lambda: self.clock().timestamp(),
             sleep=self.clock.turn,
-            chance=self.fate_chance,
+            chance=lambda: 0.5,
             wire=lambda: Wire(self._apps[vendor], self.fate),
         )
-
-    def fate_chance(self) -> float:
-        """Return a number that spreads retries; no history depends on it."""
-        return 0.5
 
     def _bind(self) -> OrganisationBinding:
         loke = SourceConnection(
@@ -333,7 +322,7 @@ class FaultyLake(Lake):
 
 
 def make_faulty(ledger: Ledger, fate: Fate) -> None:
-    """Let the ledger's transactions fail now and then, before or after their commit, or never end."""
+    """Let the ledger's transactions fail now and then, or the process die before or after one."""
     database = ledger._database
     whole = database.write
 
