@@ -9,6 +9,7 @@ from crm_pipeline.defs.checks import check_definition, checks_job, every_check
 from crm_pipeline.defs.destinations import applied_asset, drift_asset, plan_asset
 from crm_pipeline.defs.handover import handover_io_manager
 from crm_pipeline.defs.jobs import JOBS
+from crm_pipeline.defs.pos_jobs import POS_JOBS
 from crm_pipeline.defs.resources import looking_resource, runtime_resource
 from crm_pipeline.defs.schedules import SCHEDULES
 from crm_pipeline.defs.sensors import SENSORS
@@ -21,7 +22,7 @@ def build_definitions() -> dg.Definitions:
     return dg.Definitions(
         assets=dg.with_source_code_references([*assets()]),
         asset_checks=[check_definition(each) for each in every_check()],
-        jobs=[*JOBS, checks_job],
+        jobs=[*JOBS, *POS_JOBS, checks_job],
         sensors=SENSORS,
         schedules=SCHEDULES,
         resources={

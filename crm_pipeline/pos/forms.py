@@ -20,7 +20,7 @@ from crm_pipeline.pos.refusals import SaleInvalidError
 from crm_pipeline.pos.values import Means, MeansKind, SaleLine
 
 _KINDS: tuple[str, ...] = get_args(MeansKind)
-_LOOKS_LIKE_PHONE = re.compile(r"\+?[0-9][0-9 ()/.-]{4,18}")
+_LOOKS_LIKE_PHONE = re.compile(r"[(+]?[0-9][0-9 ()/.-]{4,18}")
 #: Codes that CRM.COM draws itself have sixteen digits, one more than any phone number.
 _DRAWN_CODE = re.compile(r"[0-9]{16}")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
