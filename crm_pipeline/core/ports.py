@@ -256,6 +256,19 @@ class DestinationApi(Protocol):
         ...
 
 
+@runtime_checkable
+class ErasingApi(Protocol):
+    """A CRM in which a person can be erased, or made anonymous."""
+
+    def erase(self, key: str, crm_id: str | None) -> bool:
+        """Take everything personal out of one contact and prove it by reading back.
+
+        Without ``crm_id`` the contact is looked up by our key. False: the CRM has no such contact.
+        Raises TryLaterError when that cannot be done now, DataError when the CRM does not obey.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSpec:
     """One field that a destination can hold."""

@@ -166,7 +166,8 @@ class Runtime:
         return ledger
 
     def _open_workspace(self) -> "Workspace":
-        from crm_pipeline.store.lake import Lake  # noqa: PLC0415  see the module's docstring
+        from crm_pipeline.store.keyfile import KeyFile  # noqa: PLC0415  see the module's docstring
+        from crm_pipeline.store.lake import Lake  # noqa: PLC0415
         from crm_pipeline.sync.workspace import Workspace  # noqa: PLC0415
 
         return Workspace(
@@ -175,6 +176,8 @@ class Runtime:
             clock=self.clock,
             report_progress=self._report_progress,
             waits=self.settings.waits,
+            tombstone_key=KeyFile(self.settings.tombstone_key_file),
+            receipts=self.settings.home / "receipts",
         )
 
     def _bind_all(self) -> dict[str, "OrganisationBinding"]:

@@ -16,6 +16,7 @@ from crm_pipeline.destinations.crm_com.assumptions import (
 )
 from crm_pipeline.destinations.crm_com.calls import Calls
 from crm_pipeline.destinations.crm_com.checking import Doctor
+from crm_pipeline.destinations.crm_com.contacts.erasing import ContactEraser
 from crm_pipeline.destinations.crm_com.contacts.fields import CONTACT
 from crm_pipeline.destinations.crm_com.contacts.kind import Contacts
 from crm_pipeline.destinations.crm_com.listing import each_once
@@ -79,11 +80,13 @@ class CrmComApi:
             seams.sleep(waits.settle_seconds)
 
         tags = Tags(calls)
+        ours = listed(options.get("tags"))
+        self._eraser = ContactEraser(calls, tags, ours=ours, settle=settle)
         self._doctor = Doctor(calls, tags, connection.api_key, options)
         self._kinds: Mapping[str, Kind] = {
             PRODUCT: Products(calls, waits=waits, seams=seams),
             CONTACT: Contacts(calls, conflict=connection.conflict, own=own),
-            MEMBERSHIP: Memberships(calls, tags, ours=listed(options.get("tags"))),
+            MEMBERSHIP: Memberships(calls, tags, ours=ours),
             PURCHASE: Purchases(calls, finder, key_prefix=key_prefix, settle=settle),
             REFUND: Refunds(calls, finder, settle=settle),
         }
@@ -105,6 +108,13 @@ class CrmComApi:
     def read_all(self, object_kind: str) -> Iterator[Sequence[RemoteObject]]:
         """Read every object of a kind, oldest first, each once."""
         return each_once(self._kind(object_kind).read_all(), f"{object_kind}s")
+
+    def erase(self, key: str, crm_id: str | None) -> bool:
+        """Make one contact anonymous and read it back; False when there is none.
+
+        CRM.COM has no call that deletes a contact. Its code, which is our key, stays.
+        """
+        return self._eraser.erase(key, crm_id)
 
     def check(self) -> Sequence[Finding]:
         """Prove the key, then the set-up: whatever we write must exist."""

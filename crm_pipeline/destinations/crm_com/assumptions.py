@@ -68,6 +68,12 @@ MEDIUM_WORDS = {
 #: opted out of everything.
 ARCHIVED_FLAGS = {"email_opt_out": True, "sms_opt_out": True}
 
+#: The name of a person who was erased: both names are required.
+ERASED_NAME = "Erased"
+
+#: How often an erased contact is read back before CRM.COM is taken not to have obeyed.
+ERASED_LOOKS = 3
+
 #: Codes that start like this are ours. Codes that CRM.COM draws itself have 16 digits.
 KEY_PREFIX = "loke:"
 

@@ -4,8 +4,17 @@ Here: files, commits, damage, sets of rows. Not here: single-row state (``store.
 a table's columns mean (``sync``). The only place that knows Delta and DuckDB.
 """
 
+from crm_pipeline.store.lake.erasing import Eraser, RowsToErase
 from crm_pipeline.store.lake.failures import LakeBusyError, LakeDamagedError, LakeUnavailableError
 from crm_pipeline.store.lake.lake import Lake
 from crm_pipeline.store.lake.session import LakeSession
 
-__all__ = ["Lake", "LakeBusyError", "LakeDamagedError", "LakeSession", "LakeUnavailableError"]
+__all__ = [
+    "Eraser",
+    "Lake",
+    "LakeBusyError",
+    "LakeDamagedError",
+    "LakeSession",
+    "LakeUnavailableError",
+    "RowsToErase",
+]

@@ -5,6 +5,7 @@ its content in its name, so the Delta log, which lists the names, vouches for ev
 """
 
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -138,6 +139,16 @@ class LocalPlace:
         make_private(self.root)
         return tempfile.mkdtemp(prefix=".spill-", dir=self.root)
 
+    def remove_dead_spills(self) -> int:
+        """Remove the spill folders that no living process holds; return how many."""
+        removed = 0
+        for folder in self.root.glob(".spill-*"):
+            with contextlib.suppress(FileNotFoundError), _held(folder) as is_held:
+                if is_held:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    removed += 1
+        return removed
+
     def sweep_spills(self, older_than: float) -> None:
         """Remove the spill folders that killed processes left before a moment (seconds, epoch)."""
         for folder in self.root.glob(".spill-*"):
@@ -221,6 +232,34 @@ def make_private(folder: Path) -> None:
 def sync_directory(path: Path) -> None:
     """Make a directory's entries durable."""
     _sync_file(str(path))
+
+
+def hold_folder(path: str) -> int:
+    """Hold a folder while the process lives, so that nobody takes it for a dead one's.
+
+    Closing the descriptor that is returned lets go of it.
+    """
+    while True:
+        os.makedirs(path, mode=DIRECTORY_MODE, exist_ok=True)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        os.close(descriptor)  # it was taken for a dead one's before we held it
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Hold a folder if nobody does; say whether it is held now."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ result, so a result that is still being read when the next statement comes is mo
 """
 
 import contextlib
+import os
 import shutil
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from crm_pipeline.store.lake.failures import damaged
+from crm_pipeline.store.lake.places import hold_folder
 
 #: Rows of one batch of a result.
 BATCH_ROWS = 20_000
@@ -99,7 +101,9 @@ class LakeSession:
     ) -> None:
         self._tables = tables
         self._spill = Path(spill_folder)
-        self._remove_spill = weakref.finalize(self, shutil.rmtree, spill_folder, ignore_errors=True)
+        self._remove_spill = weakref.finalize(
+            self, _remove_held, spill_folder, hold_folder(spill_folder)
+        )
         self._open: _Parked | None = None
         self._results = 0
         self._attached: list[str] = []
@@ -236,6 +240,11 @@ class LakeSession:
     def _register_empty(self, name: str, schema: pa.Schema) -> str:
         self.register(name, schema.empty_table())
         return name
+
+
+def _remove_held(folder: str, descriptor: int) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(descriptor)
 
 
 def _literals(paths: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ the library would read past some of it and return fewer rows.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -101,10 +101,15 @@ class Table:
 
         Raises LakeBusyError when another process changed the table in a way that does not fit.
         """
-        delta = self.open()
         actions: list[AddAction | RemoveAction] = []
         if file is not None:
             actions.append(_add_action(file, written_at_ms))
+        self._enter(actions, mode, schema)
+
+    def _enter(
+        self, actions: list[AddAction | RemoveAction], mode: Mode, schema: pa.Schema
+    ) -> None:
+        delta = self.open()
         try:
             delta.create_write_transaction(
                 actions, mode, schema, post_commithook_properties=_NO_HOOKS
@@ -121,6 +126,26 @@ class Table:
         if delta.version() % CHECKPOINT_EVERY == 0:
             delta.create_checkpoint()
             self._place.settle_log(self.folder)
+
+    def exchange(
+        self, removed: Sequence[DataFile], added: Sequence[DataFile], written_at_ms: int
+    ) -> None:
+        """Put files in place of others, at once and as a whole. The others are not deleted.
+
+        Raises LakeBusyError when another process changed one of them.
+        """
+        actions: list[AddAction | RemoveAction] = [
+            RemoveAction(
+                path=file.name,
+                data_change=True,
+                deletion_timestamp=written_at_ms,
+                size=file.size,
+                partition_values={},
+            )
+            for file in removed
+        ]
+        actions += [_add_action(file, written_at_ms) for file in added]
+        self._enter(actions, "append", self.schema())
 
     def ensure(self, schema: pa.Schema) -> None:
         """Create the table, or give it the columns that it lacks."""

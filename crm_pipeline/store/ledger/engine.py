@@ -18,7 +18,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
-from crm_pipeline.errors import ConfigurationError
+from crm_pipeline.errors import ConfigurationError, TryLaterError
 from crm_pipeline.store.ledger.failures import is_disk_failure, translate
 from crm_pipeline.store.ledger.files import require_file, require_ours
 
@@ -87,6 +87,45 @@ class Database:
         with cursor.copy(f'COPY "{table.name}" ({columns}) FROM STDIN') as copy:
             for row in rows:
                 copy.write_row(row)
+
+    def compact(self) -> bool:
+        """Rewrite the file so that nothing deleted is left in it, and empty its log.
+
+        False on Postgres: there it is the operator's (``docs/erasure.md``). Raises TryLaterError
+        while another process reads or writes.
+        """
+        if self.path is None:
+            return False
+        with self._translated(), self._lock:
+            driver: Any = self._writer.raw_connection()
+            try:
+                driver.execute("PRAGMA secure_delete=ON")
+                driver.execute("VACUUM")
+                self._empty_log(driver)
+            finally:
+                driver.close()
+        return True
+
+    def empty_log(self) -> bool:
+        """Empty SQLite's log now, if nobody is in the way; say whether it is empty."""
+        if self.path is None:
+            return False
+        with self._translated(), self._lock:
+            driver: Any = self._writer.raw_connection()
+            try:
+                return bool(driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+            finally:
+                driver.close()
+
+    @staticmethod
+    def _empty_log(driver: Any) -> None:
+        is_busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            raise TryLaterError(
+                "Another process uses the ledger, so that its log could not be emptied.",
+                not_done="What was deleted may still be read in the ledger's log.",
+                remedy="Run again when no command runs.",
+            )
 
     def close(self) -> None:
         """Give every connection back."""
