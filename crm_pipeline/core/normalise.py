@@ -249,12 +249,12 @@ def whole(value: object) -> str | None:
 
 
 def exponent_of(currency: str) -> int | None:
-    """Return how many decimals a currency has (ISO 4217), or None for an unknown one.
+    """Return how many decimals a currency has (ISO 4217, capital letters), None for an unknown one.
 
-    >>> exponent_of("AUD"), exponent_of("JPY"), exponent_of("BHD"), exponent_of("???")
+    >>> exponent_of("AUD"), exponent_of("JPY"), exponent_of("BHD"), exponent_of("aud")
     (2, 0, 3, None)
     """
-    if pycountry.currencies.get(alpha_3=currency) is None:
+    if not currency.isupper() or pycountry.currencies.get(alpha_3=currency) is None:
         return None
     return _EXPONENTS.get(currency, 2)
 
