@@ -7,7 +7,7 @@ delivered again is counted and nothing else, whatever its state. Bodies are pers
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,8 @@ from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
 
 #: The stage under which a parked event is shown among the rejects.
 REJECT_STAGE: Literal["land"] = "land"
+#: How the key of such a reject begins; the event's number follows.
+REJECT_KEY = "inbox:"
 #: Tries before an event is parked, unless the drain says otherwise.
 MAX_ATTEMPTS = 8
 
@@ -198,21 +200,32 @@ class Inbox:
             self.settle(last, "failed", reason)
         return len(some) - len(kept)
 
-    def retry(self, organisation: str) -> int:
-        """Make every parked event of an organisation pending again; return how many."""
-        failed = inbox.c.state == "failed"
-        ours = inbox.c.organisation == organisation
+    def retry(self, organisation: str, numbers: Collection[int] | None = None) -> int:
+        """Make parked events of an organisation pending again; return how many.
+
+        ``numbers`` names them; None is all.
+        """
+        failed = sa.and_(inbox.c.state == "failed", inbox.c.organisation == organisation)
         with self._database.write() as connection:
-            numbers = list(
-                connection.execute(sa.select(inbox.c.number).where(failed, ours)).scalars()
-            )
-            connection.execute(
-                sa.update(inbox)
-                .where(failed, ours)
-                .values(state="pending", attempts=0, not_before=0, settled_at=None)
-            )
-        self._clear(numbers)
-        return len(numbers)
+            parked = connection.execute(sa.select(inbox.c.number).where(failed)).scalars()
+            chosen = [each for each in parked if numbers is None or each in numbers]
+            for some in _slices(chosen):
+                connection.execute(
+                    sa.update(inbox)
+                    .where(failed, inbox.c.number.in_(some))
+                    .values(state="pending", attempts=0, not_before=0, settled_at=None)
+                )
+        self._clear(chosen)
+        return len(chosen)
+
+    def states(self, numbers: Sequence[int]) -> Mapping[int, str]:
+        """Return the states of some events: ``pending``, ``done`` or ``failed``."""
+        found: dict[int, str] = {}
+        with self._database.read() as connection:
+            for some in _slices(numbers):
+                query = sa.select(inbox.c.number, inbox.c.state).where(inbox.c.number.in_(some))
+                found |= {row.number: row.state for row in connection.execute(query)}
+        return found
 
     def waiting(self, organisation: str | None = None) -> Mapping[str, int]:
         """Return how many events are pending, by organisation; those with none are left out."""
@@ -351,4 +364,4 @@ def _slices(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def _reject_key(number: int) -> str:
-    return f"inbox:{number}"
+    return f"{REJECT_KEY}{number}"

@@ -2,7 +2,7 @@
 
 ``gate`` decides whether the plan may be applied, ``recovery`` finds out what became of writes
 that a killed process left behind, ``engine`` sends the rest, ``ledgering`` writes every intent
-down before its call and every receipt after it.
+down before its call and every receipt after it, ``holding`` keeps undone what was undone.
 """
 
 from crm_pipeline.core.ports import DestinationApi
@@ -12,9 +12,11 @@ from crm_pipeline.store.ledger import this_process
 from crm_pipeline.sync.account import require_same_account
 from crm_pipeline.sync.apply.engine import Engine
 from crm_pipeline.sync.apply.gate import approve_plan, require_approval
+from crm_pipeline.sync.apply.holding import hold_undone, is_undo
 from crm_pipeline.sync.apply.ledgering import Ledgering
 from crm_pipeline.sync.apply.recovery import recover
 from crm_pipeline.sync.apply.report import ApplyReport
+from crm_pipeline.sync.audit import AUTOMATIC, recorded_outcomes
 from crm_pipeline.sync.binding import DestinationBinding
 from crm_pipeline.sync.plan import stage_of
 from crm_pipeline.sync.workspace import Workspace
@@ -28,8 +30,12 @@ def apply_plan(
     binding: DestinationBinding,
     api: DestinationApi,
     header: PlanHeader,
+    *,
+    by: str = AUTOMATIC,
 ) -> ApplyReport:
     """Apply a stored plan, or what is left of it, and return how every change ended.
+
+    ``by`` names who asked for it, for the audit log.
 
     Raises ConfigurationError when the account is another one than before; PlanStaleError or
     PlanGuardedError before anything is sent, unless the plan was approved by its digest;
@@ -46,8 +52,11 @@ def apply_plan(
         recover(ws, books, binding, api)
         require_approval(ws, header)
         ws.ledger.plans.set_status(organisation, name, header.digest, "applying")
+        if is_undo(header):
+            hold_undone(ws, header)
         engine = Engine(ws, books, binding, api, header)
-        engine.run()
+        with recorded_outcomes(ws, header, by=by):
+            engine.run()
         return _closed(ws, binding, header, engine, books)
 
 

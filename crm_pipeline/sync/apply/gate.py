@@ -4,6 +4,7 @@ import datetime as dt
 
 from crm_pipeline.core.records import PlanHeader
 from crm_pipeline.errors import PlanGuardedError, PlanStaleError
+from crm_pipeline.sync.audit import record_approval
 from crm_pipeline.sync.plan import load_plan
 from crm_pipeline.sync.workspace import Workspace
 
@@ -26,6 +27,7 @@ def approve_plan(
     header = load_plan(ws, organisation, destination, digest)
     expires_at = ws.clock() + dt.timedelta(hours=hours)
     ws.ledger.plans.approve(organisation, destination, header.digest, by=by, expires_at=expires_at)
+    record_approval(ws, header, by=by, hours=hours)
     return header
 
 

@@ -12,6 +12,7 @@ from crm_pipeline.core.records import (
     RemoteObject,
     WriteResult,
 )
+from crm_pipeline.sync.apply.holding import HELD, let_through
 from crm_pipeline.sync.apply.ledgering import SECOND_CHANCE, Ledgering
 from crm_pipeline.sync.plan.waiting import lacking_reason
 from crm_pipeline.sync.workspace import Workspace
@@ -27,22 +28,29 @@ def needing_calls(
     """Return the changes that must be sent, with their references; settle the others in the books.
 
     Changes that an earlier process finished are passed over. A change that starts from something
-    the CRM no longer holds by our own account is superseded, never sent.
+    the CRM no longer holds by our own account is superseded, never sent; one that an undo holds
+    back is set aside.
     """
     keys = [change.key for change in changes]
     organisation, destination = header.organisation, header.destination
     done = ws.ledger.outbox.done_keys(organisation, destination, header.digest, keys)
     books.passed_over(len(done))
     applied = ws.ledger.applied.get_many(organisation, destination, header.object_kind, keys)
+    holds = ws.ledger.holds.of(organisation, destination, header.object_kind, keys)
     to_send = []
     for change in changes:
         if change.key in done:
             continue
-        outcome = outcome_without_call(change, applied.get(change.key))
-        if outcome is None:
-            to_send.append(change)
+        known = applied.get(change.key)
+        outcome = outcome_without_call(change, known)
+        if outcome is not None:
+            books.close(header.digest, change, outcome, known)
+            continue
+        allowed = let_through(change, holds.get(change.key), known, header.digest)
+        if allowed is None:
+            books.settle(header.digest, change, HELD, attempts=0)
         else:
-            books.close(header.digest, change, outcome, applied.get(change.key))
+            to_send.append(allowed)
     return _referring(ws, books, header, kind, to_send) if kind.references else to_send
 
 
