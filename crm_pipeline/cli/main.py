@@ -13,6 +13,7 @@ from crm_pipeline.cli import (
     customers,
     demo,
     doctor,
+    erase,
     explain,
     ledger,
     orgs,
@@ -83,6 +84,7 @@ app.command("apply", epilog=apply.EXAMPLES)(apply.apply)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.add_typer(customers.app, name="customers")
+app.command("erase", epilog=erase.EXAMPLES)(erase.erase)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(orgs.app, name="orgs")
 app.add_typer(rejects.app, name="rejects")

@@ -212,7 +212,11 @@ class _Rows:
             yield from _among(table.c.key, subject.keys, ours)
         if table is links:
             for kind, ids in subject.ids.items():
-                of_source = sa.and_(ours, table.c.source == kind.partition("/")[0])
+                of_source = sa.and_(
+                    ours,
+                    table.c.source == kind.partition("/")[0],
+                    table.c.key.not_in(subject.keys),
+                )
                 yield from _among(table.c.source_id, ids, of_source)
 
     def events(self) -> list[int]:

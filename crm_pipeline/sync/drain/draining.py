@@ -19,8 +19,12 @@ from crm_pipeline.sync.drain.events import CATCH_UP, Settled, Told, decode_told,
 from crm_pipeline.sync.drain.outcomes import WITHOUT_END, Outcomes
 from crm_pipeline.sync.drain.reading import Reader
 from crm_pipeline.sync.drain.report import DrainReport, DrainRules
+from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.land.hooks import land_hook_rows
 from crm_pipeline.sync.workspace import Workspace
+
+#: Why an event of an erased person ends.
+_ERASED = "erased"
 
 
 def drain(
@@ -67,6 +71,7 @@ class _Drain:
         self._sources = organisation.sources
         self._rules = rules
         self._report = DrainReport()
+        self._erased = erased_of(ws, organisation.slug)
         self._reader = Reader(organisation.sources, rules, self._report, stack)
         #: Claimed, and left pending on purpose: for a pull, or for the next drain's reads.
         self._left: set[int] = set()
@@ -101,7 +106,7 @@ class _Drain:
                 told = read_told(row, self._sources.get(row.source))
                 record = self._carried(told, row)
             except Settled as end:
-                outcomes.end([row], end.reason, is_failed=end.is_failed)
+                self._settle(row, end, outcomes)
             except CrmPipelineError as error:
                 outcomes.retry([row], error.code, WITHOUT_END)
             except Exception as error:  # noqa: BLE001  a poisonous event stops no other
@@ -121,8 +126,18 @@ class _Drain:
         done = Progress(stage="drain", done=self._events, total=None, unit="events")
         self._ws.report_progress(done)
 
+    def _settle(self, row: InboxRow, end: Settled, outcomes: Outcomes) -> None:
+        """End an event without a record; what is of an erased person is not set aside."""
+        is_named = end.is_failed and self._erased.is_named_in(row.body.decode(errors="replace"))
+        if is_named or end.reason == _ERASED:
+            outcomes.erase([row])
+        else:
+            outcomes.end([row], end.reason, is_failed=end.is_failed)
+
     def _carried(self, told: Told, row: InboxRow) -> _Record | None:
         """Return the record that an event carries, if it carries all of it."""
+        if self._erased.has_row(told.source, told.dataset, {"id": told.source_id}):
+            raise Settled(_ERASED)
         if told.page is None:
             return None
         decoded = decode_told(self._reader.api(told.source), told, told.page)
@@ -203,7 +218,10 @@ class _Drain:
         self._report.landed += report.landed
         doubtful = []
         for record in group:
-            if report.doubtful.intersection(record.rows.column("id").to_pylist()):
+            ids = record.rows.column("id").to_pylist()
+            if report.erased.intersection(ids):
+                outcomes.erase(record.events)
+            elif report.doubtful.intersection(ids):
                 doubtful.append(record)
             else:
                 outcomes.end(record.events)

@@ -19,11 +19,16 @@ class Outcomes:
     done: dict[str, list[int]] = field(default_factory=dict)
     failed: dict[str, list[int]] = field(default_factory=dict)
     later: dict[tuple[str, int], list[InboxRow]] = field(default_factory=dict)
+    erased: list[int] = field(default_factory=list)
 
     def end(self, rows: Iterable[InboxRow], reason: str = "", *, is_failed: bool = False) -> None:
         """Note that some events are done, or cannot be used."""
         ends = self.failed if is_failed else self.done
         ends.setdefault(reason, []).extend(row.number for row in rows)
+
+    def erase(self, rows: Iterable[InboxRow]) -> None:
+        """Note that some events told of erased people."""
+        self.erased += [row.number for row in rows]
 
     def retry(self, rows: Iterable[InboxRow], reason: str, attempts: int) -> None:
         """Note that some events are tried again later, ``attempts`` times in all."""
@@ -38,6 +43,11 @@ class Outcomes:
         for reason, numbers in self.failed.items():
             inbox.settle(numbers, "failed", reason)
             report.failed += len(numbers)
+        if self.erased:
+            inbox.settle(self.erased, "done", "erased")
+            ws.ledger.erasing.forget_events(self.erased)
+            report.settled += len(self.erased)
+            report.erased += len(self.erased)
         for (reason, attempts), rows in self.later.items():
             self._postpone(ws, rules, report, rows, reason, attempts)
 

@@ -38,7 +38,8 @@ class DrainReport:
     """What one drain did. ``landed`` counts rows, ``reads`` calls, the others events.
 
     ``settled`` are done with (landed, known already, or not wanted), ``postponed`` wait for a
-    later try, ``failed`` are set aside as rejects. ``pulls`` names the sources that have to be
+    later try, ``failed`` are set aside as rejects, ``erased`` told of erased people: nothing of
+    them is kept. ``pulls`` names the sources that have to be
     pulled, with the numbers of the events that wait for it (see ``settle_pulled``).
     ``is_complete`` is false when more can be drained at once. ``errors`` tells of sources that did
     not answer.
@@ -49,6 +50,7 @@ class DrainReport:
     postponed: int = 0
     failed: int = 0
     reads: int = 0
+    erased: int = 0
     is_complete: bool = True
     pulls: dict[str, list[int]] = field(default_factory=dict)
     errors: list[CrmPipelineError] = field(default_factory=list)

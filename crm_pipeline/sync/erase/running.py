@@ -102,7 +102,7 @@ def erase(
     Raises LeaseHeldError while another process works for the organisation, ConfigurationError for
     a text that means several people. Whatever else stops it is in the report: it stays open.
     """
-    with _leased(ws, organisation):
+    with leased(ws, organisation):
         subject = find_subject(ws, organisation, text)
         if subject.is_empty:
             return None
@@ -112,7 +112,7 @@ def erase(
 
 def resume(ws: Workspace, organisation: OrganisationBinding, *, who: str) -> list[ErasureReport]:
     """Go on with every open erasure of an organisation. Raises LeaseHeldError."""
-    with _leased(ws, organisation):
+    with leased(ws, organisation):
         return resume_erasures(ws, organisation, who=who)
 
 
@@ -238,7 +238,8 @@ def _added(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
     return {name: left.get(name, 0) + right.get(name, 0) for name in {**left, **right}}
 
 
-def _leased(ws: Workspace, organisation: OrganisationBinding) -> AbstractContextManager[Lease]:
+def leased(ws: Workspace, organisation: OrganisationBinding) -> AbstractContextManager[Lease]:
+    """Return what holds the organisation's sync lease for a block."""
     name = f"sync:{organisation.slug}"
     return ws.ledger.leases.hold(name, this_process(), ws.waits.lease_seconds)
 

@@ -16,6 +16,7 @@ from crm_pipeline.core.ports import DatasetSpec, SourceSpec
 from crm_pipeline.core.pulling import latest_plausible
 from crm_pipeline.core.times import TIME_TYPE
 from crm_pipeline.store.lake import LakeSession
+from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.land.recent import marks_of
 from crm_pipeline.sync.land.report import append_batch, landed_table
 from crm_pipeline.sync.land.stamping import Origin, Stamped, stamp
@@ -38,12 +39,13 @@ class HookReport:
 
     ``landed`` counts rows; ``doubtful`` holds the ids of which nothing was landed because their
     times do not tell which version is the newer one: the source has to be read. ``batch`` is that
-    of the rows, 0 when there are none.
+    of the rows, 0 when there are none. ``erased`` holds the ids that are erased people's.
     """
 
     landed: int
     doubtful: frozenset[str]
     batch: int = 0
+    erased: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,9 @@ def land_hook_rows(
     times the fuller record is taken. The caller holds the organisation's lease.
     """
     spec = source.datasets[dataset]
+    pages, erased = _without_erased(ws, organisation, source.name, dataset, pages)
+    if not pages:
+        return HookReport(landed=0, doubtful=frozenset(), erased=erased)
     stamped = stamp(
         pages,
         version_column=spec.version_column,
@@ -88,7 +93,7 @@ def land_hook_rows(
         session=None,
     )
     if not stamped.rows.num_rows:
-        return HookReport(landed=0, doubtful=frozenset())
+        return HookReport(landed=0, doubtful=frozenset(), erased=erased)
     table = landed_table(source.name, dataset)
     known = _newest_known(ws, organisation, table, spec, stamped.rows)
     judge = _Judge(is_read=is_read, can_read=can_read)
@@ -99,7 +104,26 @@ def land_hook_rows(
     if spec.reading == "newest_first":
         marks = [*marks_of(rows), *((row_id, _mark(known[row_id])) for row_id in judge.equal)]
         ws.ledger.watermarks.remember(organisation, source.name, dataset, marks)
-    return HookReport(landed=rows.num_rows, doubtful=frozenset(judge.doubtful), batch=batch)
+    return HookReport(
+        landed=rows.num_rows, doubtful=frozenset(judge.doubtful), batch=batch, erased=erased
+    )
+
+
+def _without_erased(
+    ws: Workspace,
+    organisation: str,
+    source: str,
+    dataset: str,
+    pages: Sequence[tuple[pa.RecordBatch, str]],
+) -> tuple[Sequence[tuple[pa.RecordBatch, str]], frozenset[str]]:
+    """Return pages without erased people, and the ids that were left out."""
+    erased = erased_of(ws, organisation)
+    if not erased:
+        return pages, frozenset()
+    kept = [(erased.kept(source, dataset, rows), digest) for rows, digest in pages]
+    ids = {each for rows, _ in pages for each in rows.column("id").to_pylist()}
+    left = {each for rows, _ in kept for each in rows.column("id").to_pylist()}
+    return kept, frozenset(ids - left)
 
 
 class _Judge:

@@ -153,6 +153,8 @@ class _Rereading:
         failures = 0
         for row_id, landed_at in due:
             self._place = landed_at, row_id
+            if self._scan.erased.has_row(self._scan.source, self._scan.dataset, {"id": row_id}):
+                continue  # a lake was put back from before
             try:
                 decoded = self._scan.api.read_one(self._scan.dataset, row_id)
             except CrmPipelineError as error:
@@ -165,6 +167,7 @@ class _Rereading:
             failures = 0
             fine.append(row_id)
             if decoded is not None:
+                decoded = self._scan.sift(decoded)
                 self._take(decoded)
                 yield decoded.rows
         scan = self._scan

@@ -178,10 +178,10 @@ class _OneList:
         """Read every page and land who is new or changed."""
         scan = self._scan
         scan.begin_pass()
-        rejects = scan.tally.rejects
+        rejects, erased = scan.tally.rejects, scan.tally.erased
         group: list[tuple[pa.RecordBatch, str]] = []
         for step in walk_to_end(scan):
-            decoded = scan.api.decode(scan.dataset, step.page)
+            decoded = scan.decode(step.page)
             scan.take(decoded)
             group.append((_as_members(decoded.rows), step.page.digest))
             if len(group) >= scan.rules.group_pages:
@@ -189,7 +189,9 @@ class _OneList:
                 group = []
         self._take(group)
         self._rejects += scan.tally.rejects - rejects
-        self.seen = int(self._session.value("SELECT count(DISTINCT id) FROM sighted"))
+        # Erased people are members all the same, as the source counts them.
+        self.seen = scan.tally.erased - erased
+        self.seen += int(self._session.value("SELECT count(DISTINCT id) FROM sighted"))
         self._is_cut = self._ends_strangely()
 
     def _take(self, group: Sequence[tuple[pa.RecordBatch, str]]) -> None:

@@ -10,6 +10,7 @@ from crm_pipeline.core.ports import DecodedPage, SourceApi, SourceSpec
 from crm_pipeline.core.pulling import PullRules, stop_floor
 from crm_pipeline.core.times import parse_times
 from crm_pipeline.store.ledger import Watermark
+from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.land.keyed import has_due
 from crm_pipeline.sync.land.recent import fresh_mask, is_known, is_stale, marks_of
 from crm_pipeline.sync.land.report import landed_table
@@ -70,6 +71,7 @@ def _look(
     """Compare the first page with the rows that the next pull will see again."""
     dataset = names[2]
     page = api.decode(dataset, api.first_page(dataset))
+    page, _ = erased_of(ws, names[0]).page(source.name, dataset, page)
     version_column = source.datasets[dataset].version_column
     fresh = _fresh_rows(page, version_column, stop_floor(watermark.at, rules.overlap))
     if not fresh.num_rows:

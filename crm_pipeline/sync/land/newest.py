@@ -60,7 +60,7 @@ class _Newest:
     def _read(self) -> bool:
         """Read down to the floor; return whether the list ended before it."""
         for step in walk_to_end(self._scan, is_careful=True):
-            decoded = self._scan.api.decode(self._scan.dataset, step.page)
+            decoded = self._scan.decode(step.page)
             self._scan.take(decoded, is_again=step.is_again)
             times = self._scan.times_of(decoded.rows)
             self._keep(decoded, times, step)

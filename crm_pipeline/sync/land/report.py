@@ -14,6 +14,7 @@ from crm_pipeline.core.records import Progress
 from crm_pipeline.core.times import parse_times
 from crm_pipeline.errors import SourceUnstableError
 from crm_pipeline.store.lake import LakeSession
+from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.land.stamping import Origin, Stamped, stamp
 from crm_pipeline.sync.workspace import Workspace
 
@@ -27,7 +28,7 @@ class PullReport:
     ``rows_stale`` were older than what is landed already. ``times_unreadable`` and
     ``times_in_future`` are rows whose own time cannot be right. ``added`` and ``removed`` count
     memberships of lists; ``lists_reported`` gives, for each list with which something is wrong, a
-    stable reason.
+    stable reason. ``erased`` counts records of erased people, which never land again.
     """
 
     is_sweep: bool
@@ -46,6 +47,7 @@ class PullReport:
     added: int = 0
     removed: int = 0
     lists_reported: Mapping[str, str] = field(default_factory=dict)
+    erased: int = 0
 
 
 def landed_table(source: str, dataset: str) -> str:
@@ -79,6 +81,7 @@ class Tally:
     added: int = 0
     removed: int = 0
     lists_reported: dict[str, str] = field(default_factory=dict)
+    erased: int = 0
 
 
 class Pages(Protocol):
@@ -116,6 +119,7 @@ class Scan:
         self.table = landed_table(source.name, dataset)
         self.started_at = ws.clock()
         self.tally = Tally()
+        self.erased = erased_of(ws, organisation)
         self._page_rows: list[int] = []
 
     def part(self, pages: Pages) -> "Scan":
@@ -134,6 +138,16 @@ class Scan:
     def names(self) -> tuple[str, str, str]:
         """Organisation, source and dataset: how the ledger names the scan."""
         return self.organisation, self.source, self.dataset
+
+    def decode(self, page: Page) -> DecodedPage:
+        """Return a page as columns, without erased people."""
+        return self.sift(self.api.decode(self.dataset, page))
+
+    def sift(self, decoded: DecodedPage) -> DecodedPage:
+        """Return what was read without erased people, and count them."""
+        sifted, erased = self.erased.page(self.source, self.dataset, decoded)
+        self.tally.erased += erased
+        return sifted
 
     def times_of(self, rows: pa.RecordBatch) -> pa.Array:
         """Return the source's own time of each row's version; null where there is none."""
@@ -227,4 +241,5 @@ class Scan:
             added=tally.added,
             removed=tally.removed,
             lists_reported=dict(tally.lists_reported),
+            erased=tally.erased,
         )

@@ -182,7 +182,7 @@ class _Pass:
         pass_fixed: dt.datetime | None = None
         with collector_off():
             for step in walk_to_end(self._scan, start, reading=ahead):
-                decoded = self._scan.api.decode(self._scan.dataset, step.page)
+                decoded = self._scan.decode(step.page)
                 self._scan.take(decoded)
                 if step.link is None:
                     pass_fixed = self._fix(decoded.rows, step)

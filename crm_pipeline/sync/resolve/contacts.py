@@ -30,6 +30,7 @@ from crm_pipeline.core.pulling import latest_plausible
 from crm_pipeline.core.records import ConsentRecord, Fields, FieldValue, Progress, Reject
 from crm_pipeline.core.times import parse_times
 from crm_pipeline.store.lake import LakeSession
+from crm_pipeline.sync.erase.checking import erased_of, refusals
 from crm_pipeline.sync.land.missing import attach_away
 from crm_pipeline.sync.land.report import landed_table
 from crm_pipeline.sync.resolve.joining import Joining
@@ -106,6 +107,7 @@ class _Resolver:
         self._has_log = False
         self._position = ws.ledger.stages.position(organisation, STAGE)
         self._joining: Joining | None = None
+        self._erased = erased_of(ws, organisation)
 
     def resolve(self, *, is_full: bool) -> ResolveReport:
         """Work out what there is to do, and do it."""
@@ -214,6 +216,7 @@ class _Resolver:
         return self._joining.keys_of(session, self._landed, self._position, rows)
 
     def _map(self, session: LakeSession, landed: pa.RecordBatch) -> list[dict[str, Any]]:
+        landed = self._without_erased(landed)
         rows = landed.to_pylist()
         keys = self._keys_of(session, rows)
         facets = self._joining.facets(keys) if self._joining is not None else {}
@@ -233,6 +236,13 @@ class _Resolver:
                 contacts.append(_contact(key, row, fields, mapped.issues))
         self._settle(keys, rejects)
         return contacts
+
+    def _without_erased(self, landed: pa.RecordBatch) -> pa.RecordBatch:
+        """Leave out who was erased: a lake that was put back from before may hold them."""
+        kept = self._erased.kept(self._rules.source, self._rules.dataset, landed)
+        if kept.num_rows < landed.num_rows:
+            self._issues["erased"] += landed.num_rows - kept.num_rows
+        return kept
 
     def _reject(self, key: str, row: Row, reason: str) -> Reject:
         return Reject(
@@ -262,10 +272,12 @@ class _Resolver:
         """Record what was newly said, and decide each channel from all that was ever said."""
         log = self._ws.ledger.consents
         past = log.of(self._organisation, keys) if self._has_log else {}
+        media = [(row.get("email"), row.get("phone_number")) for row in rows]
+        refused = refusals(self._ws, self._organisation, self._erased, media)
         column = self._rules.mapping.consent_source
         new: list[ConsentRecord] = []
         decided = []
-        for key, row, time in zip(keys, rows, times, strict=True):
+        for key, row, time, refusal in zip(keys, rows, times, refused, strict=True):
             said = list(past.get(key, ()))
             answer = is_consent(row[column])
             if answer is not None:
@@ -273,7 +285,8 @@ class _Resolver:
                 new += heard
                 said += heard
             facet = facets.get(key)
-            decided.append(_decided(row[column], facet.granted if facet else (), said))
+            granted = facet.granted if facet else ()
+            decided.append(_decided(row[column], granted, [*said, *refusal]))
         if new:
             log.append(self._organisation, new)
         self._consents += len(new)

@@ -18,6 +18,7 @@ from crm_pipeline.core.records import ConsentRecord, Fields
 from crm_pipeline.core.samples import Channel
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.store.ledger import Link
+from crm_pipeline.sync.erase.checking import erased_of, refusals
 from crm_pipeline.sync.resolve.samples import (
     SOURCE,
     Facet,
@@ -59,6 +60,7 @@ class Joining:
         self._source = source
         self._key_prefix = f"{key_prefix}:"
         self._own_prefix = f"{rules.key_prefix}:"
+        self._erased = erased_of(ws, organisation)
         self._touched = resolve_samples(ws, organisation, rules, desired_table, is_full=is_full)
 
     @property
@@ -142,10 +144,19 @@ class Joining:
             customers = ledger.links.people(organisation, self._source, some)
             facets = self.facets([key for key in some if key not in customers])
             said = ledger.consents.of(organisation, facets.keys())
-            yield [
-                (key, _contact_fields(facet, said.get(key, ())))
-                for key, facet in sorted(facets.items())
-            ]
+            media = [_media_of(facet) for facet in facets.values()]
+            refused = refusals(self._ws, organisation, self._erased, media)
+            heard = {
+                key: [*said.get(key, ()), *refusal]
+                for key, refusal in zip(facets, refused, strict=True)
+            }
+            yield [(key, _contact_fields(facets[key], heard[key])) for key in sorted(facets)]
+
+
+def _media_of(facet: Facet) -> tuple[object, object]:
+    """Return the e-mail and the phone of a contact without a customer, in normal form."""
+    profile = facet.profile
+    return profile.get("email"), normal_form("phone", profile)
 
 
 def _contact_fields(facet: Facet, said: Sequence[ConsentRecord]) -> Fields:

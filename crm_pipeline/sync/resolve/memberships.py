@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from crm_pipeline.core.tombstones import CUSTOMER
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.resolve.passes import GROUP_ROWS, Pass, Stage
 from crm_pipeline.sync.resolve.tables import ResolveReport, desired_row
@@ -94,7 +95,9 @@ def _desired(
         one.organisation, rules.source, {row["customer_id"] for row in rows}
     )
     found = []
-    for row in rows:
+    kept = [row for row in rows if not one.erased.has(CUSTOMER, row["customer_id"])]
+    one.left_out(len(rows), len(kept))
+    for row in kept:
         key = links.get(row["customer_id"], f"{rules.key_prefix}:{row['customer_id']}")
         tags = sorted(set(row["tags"] or ()))
         fields = {"contact_key": key, "tags": json.dumps(tags), "ours": rules.ours}

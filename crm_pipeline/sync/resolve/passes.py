@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from crm_pipeline.core.records import Progress, Reject
 from crm_pipeline.store.lake import LakeSession
+from crm_pipeline.sync.erase.checking import Erased, erased_of
 from crm_pipeline.sync.land.report import landed_table
 from crm_pipeline.sync.resolve.tables import DESIRED_SCHEMA, ResolveReport, to_desired
 from crm_pipeline.sync.workspace import Workspace
@@ -51,6 +52,11 @@ class Pass:
     rows: int = 0
     issues: Counter[str] = field(default_factory=Counter)
     rejects: dict[str, Reject] = field(default_factory=dict)
+    erased: Erased = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Learn who was erased: a lake that was put back from before may hold them."""
+        self.erased = erased_of(self.ws, self.organisation)
 
     @property
     def landed(self) -> str:
@@ -113,6 +119,11 @@ class Pass:
         self.ws.report_progress(
             Progress(stage="resolve", done=self.rows, total=None, unit=self.stage.dataset)
         )
+
+    def left_out(self, before: int, after: int) -> None:
+        """Count records of erased people that were left out."""
+        if before > after:
+            self.issues["erased"] += before - after
 
     def reject(self, key: str, row: Row, reason: str, detail: str) -> None:
         """Set a record aside for a person to look at."""

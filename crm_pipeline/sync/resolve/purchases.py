@@ -125,7 +125,9 @@ class _Payments:
                     yield rows
 
     def _map(self, batch: pa.RecordBatch) -> list[dict[str, Any]]:
-        payments = batch.to_pylist()
+        kept = self._pass.erased.kept(self._pass.stage.source, self._pass.stage.dataset, batch)
+        self._pass.left_out(batch.num_rows, kept.num_rows)
+        payments = kept.to_pylist()
         contacts = self._contact_keys(payments)
         found = []
         for row in payments:

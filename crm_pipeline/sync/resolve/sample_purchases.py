@@ -13,6 +13,7 @@ from crm_pipeline.core.normalise import exponent_of, money
 from crm_pipeline.core.purchases import purchase_id
 from crm_pipeline.core.records import Fields
 from crm_pipeline.core.samples import is_approved
+from crm_pipeline.core.tombstones import PERSON, SAMPLE
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.resolve.passes import GROUP_ROWS, Pass
 from crm_pipeline.sync.resolve.samples import PERSON_MACRO, SOURCE
@@ -50,7 +51,13 @@ def sample_purchases(
 def _desired(
     one: Pass, rules: SamplePurchases, orders: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    approved = [row for row in orders if is_approved(row["status"], rules.approved_states)]
+    kept = [
+        row
+        for row in orders
+        if not one.erased.has(SAMPLE, row["id"]) and not one.erased.has(PERSON, row["person"])
+    ]
+    one.left_out(len(orders), len(kept))
+    approved = [row for row in kept if is_approved(row["status"], rules.approved_states)]
     people = {row["person"] for row in approved if row["person"]}
     contacts = one.ws.ledger.links.of(one.organisation, SOURCE, people)
     return [

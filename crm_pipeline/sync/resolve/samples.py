@@ -29,6 +29,7 @@ from crm_pipeline.core.samples import (
     is_approved,
     read_order,
 )
+from crm_pipeline.core.tombstones import PERSON, SAMPLE
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.store.ledger import Link
 from crm_pipeline.sync.resolve.passes import Pass, Stage
@@ -172,7 +173,19 @@ class _Samples:
         for person, versions in groupby(rows, key=lambda row: row["person"]):
             if person is None:
                 continue
-            yield _Person(id=person, orders=tuple(self._approved(list(versions))))
+            seen = list(versions)
+            kept = self._without_erased(person, seen)
+            if kept or not seen:
+                yield _Person(id=person, orders=tuple(self._approved(kept)))
+
+    def _without_erased(self, person: str, versions: Sequence[Row]) -> Sequence[Row]:
+        erased = self._one.erased
+        if not erased:
+            return versions
+        is_erased = erased.has(PERSON, person)
+        kept = [row for row in versions if not is_erased and not erased.has(SAMPLE, row["id"])]
+        self._one.left_out(len(versions), len(kept))
+        return kept
 
     def _approved(self, versions: Sequence[Row]) -> Iterator[SampleOrder]:
         """Give the orders that were approved, the oldest first.
