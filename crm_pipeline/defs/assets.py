@@ -31,6 +31,7 @@ from crm_pipeline.defs.shape import (
     StageConfig,
     policy_for,
 )
+from crm_pipeline.destinations import load_destinations
 from crm_pipeline.sync.binding import OrganisationBinding
 from crm_pipeline.sync.land import landed_table, pull
 from crm_pipeline.sync.resolve import resolvers
@@ -46,7 +47,7 @@ def landed_asset(source: SourceSpec, dataset: DatasetSpec) -> dg.AssetsDefinitio
         key=[source.name, dataset.name],
         description=f"{dataset.description} {told(source, dataset)} Landed as {source.title} said"
         " it, append only: one table for each organisation, newest version of a key last.",
-        group_name=source.name,
+        group_name=group_of(source),
         kinds={"python", "deltalake"},
         owners=OWNERS,
         tags={"stage": "landed", "system": source.name},
@@ -108,6 +109,11 @@ DESIRED_ASSETS = (
         landed=(("loke", "payments"), ("catalogue", "products")),
     ),
 )
+
+
+def group_of(source: SourceSpec) -> str:
+    """Return a source's group: not that of the CRM of the same name, at the graph's other end."""
+    return f"{source.name}_source" if source.name in load_destinations() else source.name
 
 
 def desired_asset(

@@ -109,14 +109,17 @@ def is_busy(report: SyncReport) -> bool:
 
 
 def materialisations(runtime: Runtime, report: SyncReport) -> Iterator[dg.AssetMaterialization]:
-    """Return one event for each stage that changed something, in the order of the stages."""
+    """Give one event for each stage that changed something, in the order of the stages.
+
+    So does one that was worked through as a whole: nothing to be found there is something to know.
+    """
     ws, slug = runtime.workspace, report.organisation
     for table, pulled in report.pulls.items():
-        if pulled.rows_landed or pulled.is_sweep:
+        if pulled.rows_landed or pulled.is_sweep or pulled.is_first:
             metadata = landed_metadata(ws, slug, f"landed/{table}", pulled)
             yield _event(table.split("/"), slug, metadata)
     for name, resolved in report.resolved.items():
-        if resolved.rows or resolved.rejects:
+        if resolved.rows or resolved.rejects or resolved.is_full:
             yield _event([name], slug, desired_metadata(ws, slug, name, resolved))
     for name, headers in by_destination(report.plans).items():
         if any(header.size for header in headers.values()):

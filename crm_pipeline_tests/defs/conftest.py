@@ -1,9 +1,10 @@
 """A whole small world: sandbox servers, organisation files, ledger, lake, a Dagster instance."""
 
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ from crm_pipeline.definitions import defs
 from crm_pipeline.defs.partitions import PARTITION_NAME
 from crm_pipeline.sandbox import Sandbox, SandboxOrganisation, SandboxSettings
 from crm_pipeline.settings import load_settings
+from crm_pipeline.store.ledger import Received
 from crm_pipeline.wiring import Runtime, open_runtime_from_environment
 
 SLUGS = ("alfa", "bravo", "charlie")
+SENDS_ALL = ["contacts", "products", "memberships", "purchases"]
+#: Where webhooks go while no receiver runs.
+NOWHERE = "http://127.0.0.1:9"
 #: Dagster writes every event to standard error, too; tests need none of them there.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -30,6 +35,7 @@ class World:
     sandbox: Sandbox
     instance: dg.DagsterInstance
     definitions: dg.Definitions
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def dagster_home(self) -> Path:
@@ -82,6 +88,60 @@ class World:
         }
         self.file_of(slug).parent.mkdir(exist_ok=True)
         self.file_of(slug).write_text(yaml.safe_dump(document))
+
+    def write_whole(self, slug: str, *, is_hooked: bool = False, **members: Any) -> None:
+        """Write the file of an organisation that reads from every source and sends everything."""
+        crm_com: dict[str, Any] = {"datasets": ["orders"]}
+        if is_hooked:
+            crm_com["webhooks"] = {"url": NOWHERE, "secret": {"env": "HOOK_SECRET"}}
+        self.write(slug, self.loke_id(slug), sends=SENDS_ALL)
+        document = yaml.safe_load(self.file_of(slug).read_text())
+        document["sources"]["loke"] |= {
+            "datasets": ["customers", "payments", "list_members"],
+            "webhooks": {"url": NOWHERE, "secret": {"env": "HOOK_SECRET"}},
+        }
+        document["sources"] |= {
+            "crm_com": crm_com,
+            "catalogue": {"location": str(self.catalogue), "format": "csv"},
+            "sopost": {
+                "base_url": self.sandbox.sopost_url,
+                "entity_type": "Organisation",
+                "entity_id": self.sandbox.settings.organisations[0].sopost_id,
+            },
+        }
+        document["purchases"] = {"go_live": "2015-01-01T00:00:00Z"}
+        document["lists"] = [
+            {"id": "LST-LOYAL", "name": "Loyal Customers", "tag": "LOKE: Loyal Customers"}
+        ]
+        document |= members
+        self.file_of(slug).write_text(yaml.safe_dump(document))
+        if not self.catalogue.exists():
+            self.list_products("Flat white")
+
+    @property
+    def catalogue(self) -> Path:
+        """The catalogue's file."""
+        return self.root / "catalogue.csv"
+
+    def list_products(self, *names: str) -> None:
+        """Write the catalogue anew."""
+        rows = [f"SKU-{number},{name},4.50,AUD" for number, name in enumerate(names)]
+        self.catalogue.write_text("\n".join(["sku,name,price,currency", *rows, ""]))
+
+    def tell(self, slug: str, *, source: str = "loke", event: str = "catch-up") -> int:
+        """Put a webhook into the inbox, as the receiver does; by default: that some were missed."""
+        with self.runtime() as runtime:
+            number = next(self.numbers)
+            received = Received(
+                organisation=slug,
+                source=source,
+                event=event,
+                entity_id="",
+                dedup=f"told {number}",
+                body=b"{}",
+                received_at=runtime.clock(),
+            )
+            return runtime.ledger.inbox.append([received])[0].number
 
     def runtime(self) -> Runtime:
         """Open the product as the environment says; close it yourself (``with``)."""
@@ -179,6 +239,9 @@ def make_world(
             "CRM_PIPELINE_TIMEOUT_S": "5",
             "LOKE_CLIENT_ID": sandbox.settings.client_id,
             "LOKE_CLIENT_SECRET": sandbox.settings.client_secret,
+            "SOPOST_USER_ID": sandbox.settings.sopost_user_id,
+            "SOPOST_PASSWORD": sandbox.settings.sopost_password,
+            "HOOK_SECRET": "hook-secret-of-the-tests",
             **{
                 f"CRM_COM_KEY_{each.slug.upper().replace('-', '_')}": each.crm_test_key
                 for each in organisations
@@ -205,3 +268,23 @@ def world(
 ) -> World:
     """Three organisations of twelve people each."""
     return make_world(sandbox_organisations)
+
+
+@pytest.fixture
+def shop(make_world: Callable[[tuple[SandboxOrganisation, ...]], World]) -> World:
+    """One organisation that sells, has lists, a catalogue, samples and webhooks."""
+    world = make_world(
+        (
+            SandboxOrganisation(
+                id="01HSANDB0XSH0P000000000001",
+                name="alfa",
+                customers=12,
+                payments=8,
+            ),
+        )
+    )
+    loke = world.sandbox.loke
+    loke.create_list("alfa", "Loyal Customers", list_id="LST-LOYAL")
+    loke.add_members("alfa", "LST-LOYAL", [each["id"] for each in loke.customers("alfa")][:3])
+    world.write_whole("alfa")
+    return world

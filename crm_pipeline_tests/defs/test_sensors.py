@@ -8,40 +8,17 @@ import dagster as dg
 import pytest
 from dagster import DagsterError
 
-from crm_pipeline.defs.changes import GRACE_SECONDS, LOOK_SECONDS, ORGANISATIONS_PER_SWEEP, WINDOW
-from crm_pipeline.defs.resources import looking_resource, runtime_resource
-from crm_pipeline.defs.schedules import due_for_scan
+from crm_pipeline.defs.changes import GRACE_SECONDS, LOOK_SECONDS, WINDOW
+from crm_pipeline.defs.requests import ORGANISATIONS_PER_SWEEP
 from crm_pipeline.sandbox import FaultRule, SandboxOrganisation
 from crm_pipeline.settings import load_settings
 from crm_pipeline.wiring import Runtime
-from crm_pipeline_tests.defs.support import failures_of
+from crm_pipeline_tests.defs.support import asked_for, evaluated, failures_of
 
 
 def tick(world, cursor: str | None = None) -> dg.SensorResult:
     """Evaluate one tick of the sensor of changes."""
     return evaluated(world, "changes_sensor", cursor)
-
-
-def evaluated(world, name: str, cursor: str | None = None):
-    """Evaluate one tick with the resources that the code server would give it."""
-    sensor = world.definitions.get_repository_def().get_sensor_def(name)
-    with dg.build_sensor_context(
-        instance=world.instance, cursor=cursor, resources=resources(sensor)
-    ) as context:
-        return sensor.evaluate_tick(context)
-
-
-def resources(instigator) -> dict[str, dg.ResourceDefinition]:
-    every = {"runtime": runtime_resource, "looking": looking_resource}
-    return {name: every[name] for name in instigator.required_resource_keys}
-
-
-def asked_for(data) -> list[str]:
-    return [
-        slug
-        for request in data.run_requests
-        for slug in request.run_config["ops"]["sweep"]["config"]["organisations"]
-    ]
 
 
 def sweep_what_was_asked_for(world, data) -> None:
@@ -81,6 +58,23 @@ def test_a_quiet_organisation_costs_one_page_and_starts_no_run(world):
     assert data.run_requests == []
     assert "Looked at 3 of 3 organisations, 0 changed." in (data.skip_message or "")
     assert world.pages() == 3
+
+
+def test_a_payment_alone_asks_for_a_sweep_that_brings_it_to_the_crm(shop):
+    sweep_what_was_asked_for(shop, tick(shop))
+    assert tick(shop).run_requests == []
+    shop.sandbox.loke.complete_payment("alfa", total=900)
+    assert asked_for(tick(shop)) == ["alfa"]
+
+
+@pytest.mark.parametrize("job", ["sweep_job", "lists_job", "products_job"])
+def test_an_organisation_at_work_in_any_job_is_left_out(world, job):
+    world.instance.create_run_for_job(
+        job_def=world.definitions.resolve_job_def(job),
+        run_config={"ops": {"sweep": {"config": {"organisations": ["alfa", "bravo"]}}}},
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    assert asked_for(tick(world)) == ["charlie"]
 
 
 def test_an_organisation_whose_sweep_waits_is_not_asked_for_again(world):
@@ -175,41 +169,3 @@ def test_a_tick_that_fails_tells_our_message_only(world, monkeypatch):
     shown = "".join(traceback.format_exception(caught.value))
     assert "CRM_PIPELINE_OVERLAP_S must be a number" in shown
     assert "canary" not in shown
-
-
-@pytest.fixture
-def runtime(world):
-    with world.runtime() as opened:
-        yield opened
-
-
-def test_a_full_scan_is_due_once_after_each_time_of_the_organisations_own_line(world, runtime):
-    now = dt.datetime.now(dt.UTC)
-    assert set(due_for_scan(runtime, world.instance, now)) == set(world.slugs)
-    world.run_job("sweep_job", "sweep", organisations=["alfa"], is_full=True)
-    assert set(due_for_scan(runtime, world.instance, now)) == {"bravo", "charlie"}
-    tomorrow = now + dt.timedelta(days=1, hours=1)
-    assert "alfa" in due_for_scan(runtime, world.instance, tomorrow)
-
-
-def test_after_a_pause_of_the_daemon_a_missed_full_scan_is_asked_for_once(world, runtime):
-    world.run_job("sweep_job", "sweep", which="ALL", is_full=True)
-    in_a_week = dt.datetime.now(dt.UTC) + dt.timedelta(days=7)
-    due = due_for_scan(runtime, world.instance, in_a_week)
-    assert set(due) == set(world.slugs)
-
-
-def test_the_full_scan_schedule_asks_for_whole_scans(world, tmp_path):
-    schedule = world.definitions.get_repository_def().get_schedule_def("full_scan_schedule")
-    (tmp_path / "kept").mkdir()
-    with (
-        dg.DagsterInstance.local_temp(str(tmp_path / "kept")) as instance,
-        dg.build_schedule_context(
-            instance=instance,
-            scheduled_execution_time=dt.datetime.now(dt.UTC),
-            resources=resources(schedule),
-        ) as context,
-    ):
-        (request,) = schedule.evaluate_tick(context).run_requests
-    config = request.run_config["ops"]["sweep"]["config"]
-    assert config == {"organisations": ["alfa", "bravo", "charlie"], "is_full": True}
