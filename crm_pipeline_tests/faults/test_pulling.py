@@ -34,7 +34,9 @@ def test_a_row_that_becomes_visible_late_is_found(desk):
     # Changed eight seconds before the other, shown after it.
     shown = desk.clock() - dt.timedelta(seconds=8)
     desk.change(
-        ids=[late], fields={"firstName": "Late"}, updated_at=shown.isoformat().replace("+00:00", "Z")
+        ids=[late],
+        fields={"firstName": "Late"},
+        updated_at=shown.isoformat().replace("+00:00", "Z"),
     )
     desk.pull()
     assert desk.landed()[late]["first_name"] == "Late"

@@ -248,7 +248,8 @@ def test_a_disabled_organisation_and_one_that_is_none_look_alike(receiver, sourc
 
 
 def test_a_receiver_that_is_told_to_stop_drains_and_ends_within_ten_seconds(
-    receiver, ledger  # noqa: F811
+    receiver,
+    ledger,  # noqa: F811
 ):
     acknowledged = []
 
@@ -301,7 +302,9 @@ def test_a_large_inbox_is_never_read_from_end_to_end(tmp_path):
                 for line in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)
             }
     assert len(touched) >= 5
-    assert [each for each in plans if re.match(r"SCAN inbox(?! USING (COVERING )?INDEX)", each)] == []
+    assert [
+        each for each in plans if re.match(r"SCAN inbox(?! USING (COVERING )?INDEX)", each)
+    ] == []
 
 
 def received():
