@@ -28,6 +28,8 @@ IN_THE_WALLET = 777
 #: person nobody told of yet, look at what was set aside.
 SYNC_AGAIN, SET_ASIDE = 75, 65
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Trading]:
