@@ -49,6 +49,7 @@ def apply(
             remedy=f"See `crm-pipeline plan show --org {org}`.",
         )
     screen = Screen(is_json=as_json)
+    by = operator_name()
     reports: dict[str, ApplyReport] = {}
     with ProgressDisplay() as progress, opened_runtime(progress) as runtime:
         progress.begin(org)
@@ -59,11 +60,11 @@ def apply(
         for name, binding in chosen_destinations(organisation, destination).items():
             headers = plans_to_apply(runtime.workspace, org, binding, digest)
             if approve:
-                approve_plan(runtime.workspace, org, name, headers[0].digest, by=operator_name())
+                approve_plan(runtime.workspace, org, name, headers[0].digest, by=by)
             api = binding.connect()
             try:
                 for header in headers:
-                    report = apply_plan(runtime.workspace, org, binding, api, header)
+                    report = apply_plan(runtime.workspace, org, binding, api, header, by=by)
                     reports[plan_name(name, header.object_kind)] = report
             finally:
                 api.close()

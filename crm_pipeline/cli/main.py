@@ -10,6 +10,7 @@ import typer
 
 from crm_pipeline.cli import (
     apply,
+    audit,
     customers,
     demo,
     doctor,
@@ -25,6 +26,7 @@ from crm_pipeline.cli import (
     sandbox,
     status,
     sync,
+    undo,
     verify,
     webhooks,
 )
@@ -81,6 +83,7 @@ app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("pull", epilog=pull.EXAMPLES)(pull.pull)
 app.add_typer(plan.app, name="plan")
 app.command("apply", epilog=apply.EXAMPLES)(apply.apply)
+app.command("undo", epilog=undo.EXAMPLES)(undo.undo)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.add_typer(customers.app, name="customers")
@@ -88,6 +91,7 @@ app.command("erase", epilog=erase.EXAMPLES)(erase.erase)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(orgs.app, name="orgs")
 app.add_typer(rejects.app, name="rejects")
+app.add_typer(audit.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(pos.app, name="pos")
 app.command("receiver", epilog=receiver.EXAMPLES)(receiver.receiver)

@@ -186,9 +186,10 @@ def move_account(
 ) -> None:
     """Forget what the old CRM account acknowledged, so that all is planned for the new one."""
     from crm_pipeline.cli.choosing import one_destination
-    from crm_pipeline.cli.opening import opened_runtime
+    from crm_pipeline.cli.opening import opened_runtime, operator_name
     from crm_pipeline.cli.screen import Screen
     from crm_pipeline.sync.account import move_account as use_case
+    from crm_pipeline.sync.audit import record
 
     screen = Screen(is_json=as_json)
     with opened_runtime() as runtime:
@@ -197,6 +198,13 @@ def move_account(
         if not yes:
             raise _unconfirmed(org, name, runtime.ledger.accounts.counts(org, name))
         counts = use_case(runtime.workspace, org, organisation.destinations[name])
+        record(
+            runtime.workspace,
+            org,
+            by=operator_name(),
+            what="account_moved",
+            details={"destination": name, **counts},
+        )
     screen.line(
         f"Forgotten: {counts['objects']:,} objects that the old {name} account acknowledged, and"
         f" {counts['plans']:,} open plans. Nothing was removed there."
@@ -224,8 +232,9 @@ def show_problems(loaded: "LoadedOrganisations") -> None:
 
 
 def _set_paused(slug: str, *, is_paused: bool) -> None:
-    from crm_pipeline.cli.opening import opened_runtime
+    from crm_pipeline.cli.opening import opened_runtime, operator_name
     from crm_pipeline.cli.screen import Screen
+    from crm_pipeline.sync.audit import set_paused
 
     with opened_runtime() as runtime:
         if runtime.loaded.require(slug).paused and not is_paused:
@@ -234,7 +243,7 @@ def _set_paused(slug: str, *, is_paused: bool) -> None:
                 not_done="It stays paused.",
                 remedy=f"Remove `paused: true` from {runtime.loaded.files[slug]}.",
             )
-        runtime.ledger.organisations.set_paused(slug, is_paused=is_paused)
+        set_paused(runtime.workspace, slug, is_paused=is_paused, by=operator_name())
     Screen().line(f"{slug} is {'paused' if is_paused else 'active'}.")
 
 

@@ -51,7 +51,7 @@ def reset(
 
         return asdict(reset(hook))
 
-    _run(org, source, work, _tell_reset, every=every, as_json=as_json)
+    _run(org, source, work, _tell_reset, every=every, as_json=as_json, noted="webhooks_reset")
 
 
 @app.command("list", epilog=EXAMPLES)
@@ -87,7 +87,7 @@ def delete(
 
         return {"removed": delete(hook)}
 
-    _run(org, source, work, _tell_delete, every=every, as_json=as_json)
+    _run(org, source, work, _tell_delete, every=every, as_json=as_json, noted="webhooks_deleted")
 
 
 def _run(
@@ -98,8 +98,12 @@ def _run(
     *,
     every: bool,
     as_json: bool,
+    noted: str = "",
 ) -> None:
-    """Do it for each hook that was meant; a failure of one keeps no other from being done."""
+    """Do it for each hook that was meant; a failure of one keeps no other from being done.
+
+    ``noted`` is what the audit log calls it; empty for what changes nothing.
+    """
     from crm_pipeline.cli.exits import worst
     from crm_pipeline.cli.failures import as_our_error, error_json
     from crm_pipeline.cli.opening import opened_runtime
@@ -115,6 +119,8 @@ def _run(
             }
             try:
                 document |= work(hook)
+                if noted:
+                    _note(runtime, document, noted)
                 for line in tell(document):
                     screen.line(line)
             except Exception as error:  # noqa: BLE001 - one organisation must not stop the others
@@ -127,6 +133,17 @@ def _run(
     code = worst(codes)
     if code != EXIT_OK:
         raise typer.Exit(code)
+
+
+def _note(runtime: "Runtime", document: dict[str, Any], what: str) -> None:
+    from crm_pipeline.cli.opening import operator_name
+    from crm_pipeline.sync.audit import record
+
+    details: dict[str, Any] = {"source": document["source"]}
+    if "events" in document:
+        details |= {"did": document["did"], "events": list(document["events"])}
+    slug = document["organisation"]
+    record(runtime.workspace, slug, by=operator_name(), what=what, details=details)
 
 
 def _meant(
