@@ -289,7 +289,7 @@ class ObjectKind:
     of a kind costs, ``batch_size`` how many changes go into one ``write``. An ``is_immutable`` one
     can be created only: it is compared by key. ``references`` maps a field that holds a key of
     ours to the kind of the object that it names, which must be in the CRM first.
-    ``is_listed`` says whether ``read_all`` can give them.
+    ``is_listed`` says whether ``read_all`` can give them, ``is_readable`` whether ``find`` can.
     """
 
     name: str
@@ -300,6 +300,7 @@ class ObjectKind:
     batch_size: int = 1
     is_immutable: bool = False
     is_listed: bool = True
+    is_readable: bool = True
     references: Mapping[str, str] = field(default_factory=dict)
 
 

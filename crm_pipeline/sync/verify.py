@@ -100,7 +100,7 @@ def verify(
     works = [
         _Verification(ws, organisation, binding, api, kind, found)
         for kind in binding.spec.kinds
-        if kind.name in binding.kinds
+        if kind.name in binding.kinds and kind.is_readable
     ]
     for work in works:
         if sample is not None:
@@ -177,12 +177,17 @@ class _Verification:
         drifted = [
             name
             for name, value in wrote.items()
-            if not is_same(name, value, remote.fields.get(name))
+            if self._is_held(name)
+            and not is_same(name, value, remote.fields.get(name))
         ]
         if drifted:
             self.findings.kinds["changed"] += 1
         for name in drifted:
             self._add_field(known, remote, name)
+
+    def _is_held(self, name: str) -> bool:
+        """Whether the CRM holds a field at all: of what is no contact, only what it lists."""
+        return self._object_kind == "contact" or name in self.kind.fields
 
     def _add_field(self, known: AppliedObject, remote: RemoteObject, name: str) -> None:
         self.findings.fields[name] += 1

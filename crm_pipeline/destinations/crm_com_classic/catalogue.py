@@ -71,6 +71,7 @@ PRODUCTS = ObjectKind(
     calls_for={"create": 1, "update": 1},
     batch_size=MOST_PRODUCTS,
     is_listed=False,
+    is_readable=False,
 )
 
 PURCHASES = ObjectKind(
