@@ -128,9 +128,15 @@ def _desired_columns(
     }
 
 
+def held_by(spec: DestinationSpec) -> list[dg.AssetKey]:
+    """Return the desired assets whose objects a CRM can hold."""
+    assets = {HELD[kind.name][0] for kind in spec.kinds}
+    return [asset for asset in DESIRED if asset in assets]
+
+
 def plan_columns(spec: DestinationSpec) -> Definition:
     """Describe a plan: its rows, and for each CRM field the desired column behind it."""
-    held = dict.fromkeys(HELD[kind.name][0] for kind in spec.kinds)
+    held = held_by(spec)
     return {
         **schema(
             dg.TableColumn(field.name, str(field.type), PLAN_MEANINGS.get(field.name, ""))
@@ -198,7 +204,7 @@ def drift_columns(spec: DestinationSpec) -> Definition:
     """Describe drift: what was written, what is wanted, what is there."""
     applied = dg.AssetKey([spec.name, "applied"])
     every_field = [(applied, name) for name in fields_of(spec)]
-    wanted = [(asset, "fields") for asset in DESIRED]
+    wanted = [(asset, "fields") for asset in held_by(spec)]
     return {
         **schema(
             dg.TableColumn(field.name, str(field.type), DRIFT_MEANINGS.get(field.name, ""))

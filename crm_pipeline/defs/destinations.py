@@ -13,13 +13,13 @@ from crm_pipeline.core.ports import DestinationSpec
 from crm_pipeline.defs.applying import check_guards, load_plans, record, send
 from crm_pipeline.defs.assets import Materialised
 from crm_pipeline.defs.bindings import connected
-from crm_pipeline.defs.columns import applied_columns, drift_columns, plan_columns
+from crm_pipeline.defs.columns import applied_columns, drift_columns, held_by, plan_columns
 from crm_pipeline.defs.failures import dagster_failures
 from crm_pipeline.defs.idle import not_sent
 from crm_pipeline.defs.isolation import materialise_each
 from crm_pipeline.defs.metadata import Metadata, drift_metadata, plan_metadata
 from crm_pipeline.defs.partitions import organisations
-from crm_pipeline.defs.shape import DESIRED, OWNERS, StageConfig, policy_for
+from crm_pipeline.defs.shape import OWNERS, StageConfig, policy_for
 from crm_pipeline.sync.apply import recover_writes
 from crm_pipeline.sync.binding import OrganisationBinding
 from crm_pipeline.sync.plan import make_kind_plan
@@ -40,7 +40,7 @@ def plan_asset(spec: DestinationSpec) -> dg.AssetsDefinition:
         owners=OWNERS,
         tags={"stage": "plan", "system": spec.name},
         metadata=plan_columns(spec),
-        deps=DESIRED,
+        deps=held_by(spec),
         partitions_def=organisations,
         backfill_policy=policy_for("plan"),
     )

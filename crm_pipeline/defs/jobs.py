@@ -7,7 +7,7 @@ import dagster as dg
 
 from crm_pipeline.defs.hooks import reset_webhooks
 from crm_pipeline.defs.maintenance import compact
-from crm_pipeline.defs.operations import approve, clean_runs, pause, read_back
+from crm_pipeline.defs.operations import approve, clean_inbox, clean_runs, pause, read_back
 from crm_pipeline.defs.readings import CATALOGUES, lists
 from crm_pipeline.defs.sweep import sweep
 
@@ -92,14 +92,15 @@ def pause_job() -> None:
 
 
 @dg.job(
-    description="Remove old runs and their events. The newest materialisation of every"
-    " organisation, and the run it came from, stay.",
+    description="Remove old runs and their events; the newest materialisation of every"
+    " organisation, and the run it came from, stay. Forget webhooks that were done long ago.",
     executor_def=dg.in_process_executor,
     tags=NO_RETRIES,
 )
 def retention_job() -> None:
-    """Remove old runs."""
+    """Remove old runs and old webhooks."""
     clean_runs()
+    clean_inbox()
 
 
 @dg.job(

@@ -4,6 +4,7 @@ Not here: the sweep (``sweep``), the ops inside ``applied`` (``applying``), webh
 the lake's files (``maintenance``).
 """
 
+import datetime as dt
 from collections.abc import Iterator
 from functools import partial
 
@@ -118,3 +119,24 @@ def clean_runs(
             context.instance, days=config.days, limit=config.limit, now=runtime.clock()
         )
     context.log.info(f"{removed:,} runs were removed.")
+
+
+class InboxRetentionConfig(dg.Config):
+    """Which webhooks may be forgotten."""
+
+    days: int = Field(
+        default=30, ge=2, description="Webhooks that were done longer ago go. They hold people."
+    )
+
+
+@dg.op(out=dg.Out(dg.Nothing), description="Forget webhooks that were done with long ago.")
+def clean_inbox(
+    context: dg.OpExecutionContext,
+    config: InboxRetentionConfig,
+    runtime: dg.ResourceParam[Runtime],
+) -> None:
+    """Delete events that were done; those that wait or failed stay."""
+    with dagster_failures():
+        before = runtime.clock() - dt.timedelta(days=config.days)
+        purged = runtime.ledger.inbox.purge(before)
+    context.log.info(f"{purged:,} webhooks were forgotten.")

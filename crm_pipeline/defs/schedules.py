@@ -102,7 +102,7 @@ retention_schedule = dg.ScheduleDefinition(
     name="retention_schedule",
     cron_schedule="30 2 * * *",
     job=retention_job,
-    description="Removes old runs and their events.",
+    description="Removes old runs and their events, and webhooks that were done long ago.",
 )
 
 compaction_schedule = dg.ScheduleDefinition(

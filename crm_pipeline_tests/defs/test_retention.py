@@ -1,8 +1,11 @@
 """Old runs go; what the UI shows of today stays."""
 
 import datetime as dt
+import os
 
 from crm_pipeline.defs.retention import remove_old_runs
+from crm_pipeline.settings import load_settings
+from crm_pipeline.wiring import Runtime
 
 
 def removed_after(world, days: int) -> int:
@@ -28,3 +31,15 @@ def test_nothing_young_is_removed(world):
     assert removed_after(world, 89) == 0
     assert world.run_job("retention_job", "clean_runs", days=30).success
     assert world.instance.get_runs_count() == 3
+
+
+def test_webhooks_that_were_done_long_ago_are_forgotten_and_those_that_wait_are_not(world):
+    done, waiting = world.tell("bravo"), world.tell("bravo")
+    long_ago = dt.datetime.now(dt.UTC) - dt.timedelta(days=31)
+    with Runtime(load_settings(os.environ), clock=lambda: long_ago) as runtime:
+        runtime.ledger.inbox.settle([done], "done")
+    assert world.run_job("retention_job", "clean_inbox", days=30).success
+    with world.runtime() as runtime:
+        assert runtime.ledger.inbox.waiting() == {"bravo": 1}
+        assert [row.number for row in runtime.ledger.inbox.claim("bravo", 10)] == [waiting]
+        assert runtime.ledger.inbox.purge(dt.datetime.now(dt.UTC)) == 0
