@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
-PATIENCE_SECONDS = 150.0
+PATIENCE_SECONDS = 240.0
 
 
 @pytest.fixture(autouse=True)
