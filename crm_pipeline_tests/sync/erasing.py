@@ -176,7 +176,7 @@ class World:
         self.run("verify", "--org", SLUG, code=65)
         # One that is set aside, with its reject, and one that is pending yet.
         self.post("customer.exploded", {"customer": self.customer()})
-        self.sync()
+        self.sync(code=65)
         self.post("customer.updated-statistics", {"customer": self.customer(email=EMAILS[0])})
 
     def buy(self, total: int) -> str:

@@ -16,9 +16,14 @@ import pyarrow as pa
 from crm_pipeline.core.ports import DecodedPage
 from crm_pipeline.core.records import ConsentRecord, Reject
 from crm_pipeline.core.tombstones import (
+    CONTACT,
+    CUSTOMER,
     EMAIL,
     MEDIA,
+    PAYMENT,
+    PERSON,
     PHONE,
+    SAMPLE,
     identifying_columns,
     key_name,
     refusal_key,
@@ -30,6 +35,8 @@ from crm_pipeline.sync.workspace import Workspace
 
 #: Identifiers whose digests are remembered in a pass: a person has many rows.
 _REMEMBERED = 65_536
+#: What the id in one of our keys may be of.
+_OF_KEYS = (CUSTOMER, PAYMENT, SAMPLE, PERSON)
 
 
 class Erased:
@@ -58,6 +65,17 @@ class Erased:
         """Whether a record of a source is an erased person's."""
         columns = identifying_columns(source, dataset)
         return any(self.has(kind, row.get(column)) for column, kind in columns.items())
+
+    def has_object(self, key: str) -> bool:
+        """Whether one of our objects is an erased person's, told by its key alone.
+
+        A key is a prefix and an id of a source; a purchase's is that of its payment or order.
+        """
+        if not self:
+            return False
+        source_id = key.partition(":")[2].removesuffix(":refund")
+        is_record = any(self.has(kind, source_id) for kind in _OF_KEYS)
+        return is_record or self.has(CONTACT, key)
 
     def kept(self, source: str, dataset: str, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return landed rows without those of erased people."""
