@@ -128,8 +128,8 @@ def test_what_waits_is_counted_by_organisation(ledger, clock):
     ledger.inbox.settle([b.number], "failed", "bad")
     ledger.inbox.postpone(d.number, NOW + dt.timedelta(minutes=1), "later")
     assert ledger.inbox.counts() == {
-        ACME: InboxCounts(pending=1, failed=1, is_due=True, oldest=NOW),
-        "blue": InboxCounts(pending=1, is_due=False, oldest=NOW),
+        ACME: InboxCounts(pending=1, failed=1, is_due=True, oldest=NOW, newest=c.number),
+        "blue": InboxCounts(pending=1, is_due=False, oldest=NOW, newest=d.number),
     }
     assert ledger.inbox.waiting() == {ACME: 1, "blue": 1}
     assert ledger.inbox.waiting("blue") == {"blue": 1}
@@ -139,19 +139,19 @@ def test_what_waits_is_counted_by_organisation(ledger, clock):
     clock.forward(60)
     assert ledger.inbox.counts() == {
         ACME: InboxCounts(failed=1),
-        "blue": InboxCounts(pending=1, is_due=True, oldest=NOW),
+        "blue": InboxCounts(pending=1, is_due=True, oldest=NOW, newest=d.number),
     }
 
 
 def test_done_events_are_deleted_after_their_time_and_nothing_else(ledger, clock):
-    done, failed, _ = ledger.inbox.append([received("a"), received("b"), received("c")])
+    done, failed, last = ledger.inbox.append([received("a"), received("b"), received("c")])
     ledger.inbox.settle([done.number], "done")
     ledger.inbox.settle([failed.number], "failed", "bad")
     assert ledger.inbox.purge(NOW) == 0
     clock.forward(1)
     assert ledger.inbox.purge(clock()) == 1
     assert ledger.inbox.counts() == {
-        ACME: InboxCounts(pending=1, failed=1, is_due=True, oldest=NOW)
+        ACME: InboxCounts(pending=1, failed=1, is_due=True, oldest=NOW, newest=last.number)
     }
     (again,) = ledger.inbox.append([received("a")])
     assert again.is_new
