@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 import msgspec
 
-#: What one detail may be: an id, a digest, a count, a name of a field. Never personal data.
+#: What one detail may be: a digest, a count, a name of a field. Never a person's data or key.
 Detail = str | int | bool | None | list[str]
 #: The chain of the installation; every other one is named by its organisation's slug.
 INSTALLATION = ""
@@ -27,7 +27,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One entry. ``seq`` counts from 1 in its chain; ``seal`` covers all else and the one before.
+    """One entry. ``seq`` counts from 1 in its chain; ``hash`` covers all else and the one before.
 
     ``chain`` is an organisation's slug, or INSTALLATION.
     """

@@ -1,11 +1,13 @@
 """What goes into the audit log: one function for each kind of entry, so that all look alike.
 
-Entries hold ids, digests, counts and names of fields. Whoever carries out an operator's wish calls
-one of these beside it; the chain itself is ``core.audit`` and ``store.ledger.audit``.
+Entries hold digests, counts and names of fields, and no key of a person: they cannot be erased.
+Whoever carries out an operator's wish calls one of these beside it; the chain itself is
+``core.audit`` and ``store.ledger.audit``.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import blake2b
 from typing import Literal
 
 from crm_pipeline.core.audit import Detail
@@ -28,6 +30,7 @@ ENTRIES: Mapping[str, str] = {
     "paused": "the organisation was stopped",
     "resumed": "the organisation goes on",
     "account_moved": "what the old CRM account acknowledged was forgotten",
+    "person_erased": "a person was erased: how much was removed where",
     "webhooks_reset": "webhooks were subscribed anew",
     "webhooks_deleted": "our webhook subscriptions were ended",
 }
@@ -36,7 +39,7 @@ ENTRIES: Mapping[str, str] = {
 def record(
     ws: Workspace, organisation: str, *, by: str, what: str, details: Mapping[str, Detail]
 ) -> None:
-    """Add an entry to an organisation's chain; ``what`` is a name of ENTRIES or an erasure's."""
+    """Add an entry to an organisation's chain; ``what`` is a name of ENTRIES."""
     ws.ledger.audit.append(organisation, who=by, what=what, details=details)
 
 
@@ -66,6 +69,15 @@ def set_paused(ws: Workspace, organisation: str, *, is_paused: bool, by: str) ->
     """Throw the pause switch of an organisation, and note who did."""
     ws.ledger.organisations.set_paused(organisation, is_paused=is_paused)
     record(ws, organisation, by=by, what="paused" if is_paused else "resumed", details={})
+
+
+def key_digest(key: str) -> str:
+    """Return what stands for an object's key in the log, which nobody can be erased from.
+
+    >>> len(key_digest("loke:1"))
+    32
+    """
+    return blake2b(key.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def without_persons(why: str) -> str:

@@ -18,7 +18,7 @@ from crm_pipeline.errors import ConfigurationError, CrmPipelineError
 from crm_pipeline.store.ledger import StoredReject, this_process
 from crm_pipeline.store.ledger.inbox import REJECT_KEY
 from crm_pipeline.sync.apply import apply_plan, recover_writes
-from crm_pipeline.sync.audit import record, without_persons
+from crm_pipeline.sync.audit import key_digest, record, without_persons
 from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding
 from crm_pipeline.sync.drain import drain
 from crm_pipeline.sync.plan import find_changes, make_chosen_plan
@@ -119,7 +119,7 @@ def discard(
             "party": each.party,
             "stage": reject.stage,
             "dataset": reject.dataset,
-            "key": reject.key,
+            "key_digest": key_digest(reject.key),
             "reason": reject.reason,
             "why": said,
         }

@@ -46,8 +46,8 @@ class Audit:
     ) -> AuditEntry:
         """Add an entry in one durable transaction and return it.
 
-        ``details`` hold ids, digests, counts and names of fields: nothing that has to be erased
-        one day. An organisation's first entry is noted in the installation's chain, so that a
+        ``details`` hold digests, counts and names of fields: nothing that has to be erased one
+        day. An organisation's first entry is noted in the installation's chain, so that a
         chain cannot vanish as a whole.
         """
         with self._database.write() as connection:
