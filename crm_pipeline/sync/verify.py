@@ -24,8 +24,10 @@ from crm_pipeline.core.records import (
     Progress,
     RemoteObject,
 )
+from crm_pipeline.core.tombstones import CRM_ID
 from crm_pipeline.sync.account import require_same_account
 from crm_pipeline.sync.binding import DestinationBinding
+from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.workspace import Workspace
 
 DRIFT_SCHEMA = pa.schema(
@@ -136,6 +138,7 @@ class _Verification:
         self._binding = binding
         self._api = api
         self._now = ws.clock()
+        self._erased = erased_of(ws, organisation)
         self._object_kind = kind.name
         self._known = ws.ledger.applied.count(organisation, binding.spec.name, self._object_kind)
 
@@ -169,7 +172,10 @@ class _Verification:
     def _compare(self, remote: RemoteObject, known: AppliedObject | None) -> None:
         self.findings.checked += 1
         if known is None:
-            if self._object_kind == "contact":
+            is_erased = self._erased.has_object(remote.key or "") or self._erased.has(
+                CRM_ID, remote.crm_id
+            )
+            if self._object_kind == "contact" and not is_erased:
                 self._add(remote.key or "", remote.crm_id, "foreign")
             return
         wrote = visible_fields(known.fields, known.withheld)
@@ -177,8 +183,7 @@ class _Verification:
         drifted = [
             name
             for name, value in wrote.items()
-            if self._is_held(name)
-            and not is_same(name, value, remote.fields.get(name))
+            if self._is_held(name) and not is_same(name, value, remote.fields.get(name))
         ]
         if drifted:
             self.findings.kinds["changed"] += 1

@@ -45,6 +45,7 @@ class World:
     sandbox: Sandbox
     order_ids: list[str] = field(default_factory=list)
     payment_ids: list[str] = field(default_factory=list)
+    crm_ids: list[str] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -174,6 +175,7 @@ class World:
             ORGANISATION.crm_test_key, ids=[KEY], fields={"person_name": {"first_name": "Zebulonn"}}
         )
         self.run("verify", "--org", SLUG, code=65)
+        self.crm_ids.append((self.contact() or {})["id"])
         # One that is set aside, with its reject, and one that is pending yet.
         self.post("customer.exploded", {"customer": self.customer()})
         self.sync(code=65)
@@ -240,6 +242,7 @@ class World:
             STREET,
             "canary-identity-77",
             *self.payment_ids,
+            *self.crm_ids,
             *self.order_ids,
         ]
 

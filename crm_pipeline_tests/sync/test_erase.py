@@ -4,17 +4,21 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from crm_pipeline.sandbox import FaultRule, Sandbox, SandboxSettings
+from crm_pipeline.store.ledger import Ledger
 from crm_pipeline.sync.erase.again import again_under_lease
 from crm_pipeline.sync.erase.checking import erased_of
-from crm_pipeline.sync.erase.running import resume_erasures
+from crm_pipeline.sync.erase.running import erase, resume, resume_erasures
 from crm_pipeline_tests.sync.dying import EXIT_DIED
 from crm_pipeline_tests.sync.erasing import (
     CANARY,
@@ -95,6 +99,8 @@ def test_no_path_brings_an_erased_person_back(world: World):
     world.sync()
     world.sync("--full")
     # The new order's id is not the erased person's, and is kept nowhere all the same.
+    assert world.hits() == []
+    world.run("verify", "--org", SLUG)
     assert world.hits() == []
 
     world.restore_lake(kept)
@@ -222,6 +228,29 @@ def test_a_plan_of_before_is_never_applied(world: World):
     world.erase("--subject", CANARY, "--yes")
     world.run("apply", "--org", SLUG, digest, code=75)
     assert is_anonymous(world)
+
+
+def test_an_erasure_is_not_complete_while_another_process_keeps_the_log(world: World):
+    world.live()
+    file = f"file:{world.home / 'ledger.sqlite3'}?mode=ro"
+    with closing(sqlite3.connect(file, uri=True, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM applied").fetchone()
+        with world.runtime() as runtime:
+            ledger = Ledger(
+                f"sqlite:///{world.home / 'ledger.sqlite3'}", clock=runtime.clock, busy_seconds=0.2
+            )
+            ws = replace(runtime.workspace, ledger=ledger)
+            report = erase(ws, runtime.organisation(SLUG), CANARY, who="test")
+            assert report is not None
+            assert [error.code for error in report.troubles] == ["try_later"]
+            assert not report.is_complete
+            assert report.receipt == ""
+            reader.execute("COMMIT")
+            (done,) = resume(ws, runtime.organisation(SLUG), who="test")
+            assert done.is_complete
+            ledger.close()
+    assert world.hits() == []
 
 
 @pytest.mark.timeout(600)

@@ -61,6 +61,14 @@ class Tombstones:
         """Return every tombstone of an organisation."""
         return self._stones(organisation, sa.true())
 
+    def digests(self, organisation: str) -> tuple[dict[str, str], frozenset[str]]:
+        """Return the kind of each digest of an organisation, and the names of the keys."""
+        columns = (tombstones.c.digest, tombstones.c.kind, tombstones.c.key_name)
+        query = sa.select(*columns).where(tombstones.c.organisation == organisation)
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return {row[0]: row[1] for row in rows}, frozenset(row[2] for row in rows)
+
     def made_by(self, organisation: str, erasure_id: str) -> "builtins.list[Stone]":
         """Return the tombstones that one erasure made."""
         return self._stones(organisation, tombstones.c.erasure == erasure_id)

@@ -31,6 +31,7 @@ from crm_pipeline.sync.erase.running import (
 )
 from crm_pipeline.sync.erase.subject import subject_of_keys
 from crm_pipeline.sync.land.report import landed_table
+from crm_pipeline.sync.resolve.samples import PERSON_MACRO
 from crm_pipeline.sync.workspace import Workspace
 
 _LANDED = (CUSTOMER, PAYMENT, LOKE_ORDER, MEMBER, SAMPLE, CRM_ORDER)
@@ -93,19 +94,31 @@ def _keys_found(ws: Workspace, organisation: OrganisationBinding, erased: Erased
     samples = organisation.resolve.samples
     sample_prefix = f"{samples.key_prefix if samples else 'sopost'}:"
     with ws.lake.session() as session:
+        session.execute(PERSON_MACRO)
         for name in _LANDED:
             source, dataset = name.split("/")
             if not ws.lake.exists(slug, landed_table(source, dataset)):
                 continue
             session.attach("looked_at", slug, landed_table(source, dataset))
-            for column, kind in identifying_columns(source, dataset).items():
-                start = {CUSTOMER: prefix, PERSON: sample_prefix, CONTACT: ""}.get(kind)
-                if start is None:
-                    continue
-                query = f"SELECT DISTINCT {column} AS value FROM looked_at"  # noqa: S608
-                values = (v for b in session.sql(query) for v in b.column("value").to_pylist())
-                yield from (f"{start}{value}" for value in values if erased.has(kind, value))
+            # Who was given no id is known by their orders.
+            columns = {column: (kind, column) for column, kind in _whose(source, dataset)}
+            if name == SAMPLE:
+                columns["id"] = (SAMPLE, "person_of(identity, email)")
+            for column, (kind, person) in columns.items():
+                start = {CUSTOMER: prefix, CONTACT: ""}.get(kind, sample_prefix)
+                query = f"SELECT DISTINCT {column} AS value, {person} AS person FROM looked_at"  # noqa: S608
+                rows = (row for batch in session.sql(query) for row in batch.to_pylist())
+                yield from (
+                    f"{start}{row['person']}" for row in rows if erased.has(kind, row["value"])
+                )
     yield from (key for key in _ledger_keys(ws, organisation) if erased.has(CONTACT, key))
+
+
+def _whose(source: str, dataset: str) -> Iterator[tuple[str, str]]:
+    """Give the columns of a dataset that name a person, with the kind of identifier."""
+    for column, kind in identifying_columns(source, dataset).items():
+        if kind in (CUSTOMER, PERSON, CONTACT):
+            yield column, kind
 
 
 def _ledger_keys(ws: Workspace, organisation: OrganisationBinding) -> Iterable[str]:

@@ -139,15 +139,15 @@ def erased_of(ws: Workspace, organisation: str) -> Erased:
     Raises ConfigurationError when there are tombstones and not the key that they were made with:
     then nobody could tell, and nothing may come in.
     """
-    stones = ws.ledger.tombstones.of(organisation)
+    stones, names = ws.ledger.tombstones.digests(organisation)
     if not stones:
         return Erased(organisation)
     if ws.tombstone_key is None:
         raise _other_key(organisation)
     key = ws.tombstone_key.read()
-    if {stone.key_name for stone in stones} != {key_name(key)}:
+    if names != {key_name(key)}:
         raise _other_key(organisation)
-    return Erased(organisation, key, {stone.digest: stone.kind for stone in stones})
+    return Erased(organisation, key, stones)
 
 
 def refusals(
