@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -102,6 +103,8 @@ app.command("sandbox", epilog=sandbox.EXAMPLES)(sandbox.sandbox)
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit code. The console script's entry."""
     os.umask(0o077)
+    # A core dump would hold people and secrets.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     given = list(sys.argv[1:] if arguments is None else arguments)
     code = handle_failures(app, given, os.environ)
     # An error's traceback may still hold a DuckDB result; DuckDB writes pages of "leaked instance"

@@ -5,6 +5,7 @@ Writers take the write lock at once (``BEGIN IMMEDIATE``), so that two of them w
 instead of failing half-way. Driver errors come out as ours, without the values of a statement.
 """
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +32,11 @@ KEYS_A_QUERY = 1_000
 _DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'"
+)
+
+# At DEBUG SQLAlchemy logs every row of every result: people, and what they bought.
+logging.getLogger("sqlalchemy.engine.Engine").addFilter(
+    lambda record: record.levelno > logging.DEBUG
 )
 
 

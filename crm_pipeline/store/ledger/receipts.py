@@ -57,7 +57,9 @@ class ReceiptWriter:
     def write(self, receipts: Sequence[Receipt]) -> None:
         """Write everything that follows from some receipts. A repeated receipt counts once."""
         ended = [receipt for receipt in receipts if receipt.outcome is not None]
-        landed = [receipt for receipt in ended if receipt.outcome in ("applied", "unchanged")]
+        # What is withheld is kept as well: whoever waits for a medium is found by it,
+        # when its owner gives it up.
+        landed = [each for each in ended if each.outcome in ("applied", "unchanged", "withheld")]
         for receipt in receipts:
             if receipt.outcome is None:
                 self._mark_unknown(receipt)

@@ -67,7 +67,7 @@ class OutboxMachine(RuleBasedStateMachine):
                 continue
             self.waiting.pop(key, None)
             self.ended.setdefault((plan, key), outcome)
-            if outcome in ("applied", "unchanged"):
+            if outcome in ("applied", "unchanged", "withheld"):
                 self.applied[key] = f"{plan} {outcome}"
 
     @rule(chosen=keys, plan=plans)

@@ -76,7 +76,7 @@ class OutboxMachine(RuleBasedStateMachine):
                 receipt(key, outcome, plan, change=change(key, fingerprint=fingerprint))
             )
             self.done.setdefault((plan, key), outcome)
-            if outcome in ("applied", "unchanged"):
+            if outcome in ("applied", "unchanged", "withheld"):
                 self.applied[key] = fingerprint
         self.ledger.outbox.settle(self.organisation, CRM, receipts, self.lease)
 
