@@ -89,11 +89,12 @@ def test_a_file_that_may_grow_no_more_fails_the_run_and_the_next_one_heals(make_
     prove_that_the_next_sync_heals(product)
 
 
-@pytest.mark.parametrize("handles", [12, 24, 40])
+@pytest.mark.parametrize("handles", [8, 12, 16, 24, 40])
 def test_too_few_file_handles_fail_the_run_and_the_next_one_heals(make_product, handles):
     product = make_product(acme=20)
-    code, told = run_under(product, "prlimit", f"--nofile={handles}")
-    assert code in (0, 65, 70, 75, 78), told
+    code, _ = run_under(product, "prlimit", f"--nofile={handles}")
+    assert code >= 0
+    assert (code == 0) is (wrong(product) == [])
     prove_that_the_next_sync_heals(product)
 
 
@@ -135,8 +136,8 @@ def test_a_damaged_ledger_is_an_error_and_never_a_beginning_from_nothing(make_pr
     for command in (("sync", "--org", "acme"), ("sync", "--org", "acme", "--full"),
                     ("status",), ("ledger", "migrate")):  # fmt: skip
         answer = product.run_here(*command)
-        assert answer.code == 65, (command, answer.code, answer.err)
-        assert "ledger" in answer.err
+        assert answer.code == 70, (command, answer.code, answer.err)
+        assert "Restore it from a backup" in answer.err
     assert (writes(product), contacts(product)) == (0, before)
     path.unlink()
     kept.rename(path)

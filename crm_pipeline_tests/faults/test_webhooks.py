@@ -248,7 +248,7 @@ def test_a_disabled_organisation_and_one_that_is_none_look_alike(receiver, sourc
 
 
 def test_a_receiver_that_is_told_to_stop_drains_and_ends_within_ten_seconds(
-    receiver,
+    receiver,  # noqa: F811
     ledger,  # noqa: F811
 ):
     acknowledged = []
