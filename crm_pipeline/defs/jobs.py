@@ -7,6 +7,7 @@ import dagster as dg
 
 from crm_pipeline.defs.hooks import reset_webhooks
 from crm_pipeline.defs.maintenance import compact
+from crm_pipeline.defs.mending import retry, undo
 from crm_pipeline.defs.operations import approve, clean_inbox, clean_runs, pause, read_back
 from crm_pipeline.defs.readings import CATALOGUES, lists
 from crm_pipeline.defs.sweep import sweep
@@ -114,6 +115,28 @@ def compaction_job() -> None:
     compact()
 
 
+@dg.job(
+    description="Try records again that were set aside: those with some keys, of one reason, or"
+    " all. Red while some of them stay.",
+    executor_def=dg.in_process_executor,
+    tags=NO_RETRIES,
+)
+def retry_rejects_job() -> None:
+    """Retry rejects."""
+    retry()
+
+
+@dg.job(
+    description="Take one applied plan back, where the CRM still holds what it wrote. A dry run"
+    " unless told otherwise.",
+    executor_def=dg.in_process_executor,
+    tags=NO_RETRIES,
+)
+def undo_plan_job() -> None:
+    """Undo a plan."""
+    undo()
+
+
 JOBS = (
     sweep_job,
     lists_job,
@@ -122,6 +145,8 @@ JOBS = (
     reset_webhooks_job,
     approve_plan_job,
     pause_job,
+    retry_rejects_job,
+    undo_plan_job,
     retention_job,
     compaction_job,
 )

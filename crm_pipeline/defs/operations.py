@@ -18,6 +18,7 @@ from crm_pipeline.defs.isolation import work_through
 from crm_pipeline.defs.partitions import add_partitions
 from crm_pipeline.defs.retention import remove_old_runs
 from crm_pipeline.sync.apply import approve_plan
+from crm_pipeline.sync.audit import set_paused
 from crm_pipeline.wiring import Runtime
 
 
@@ -83,6 +84,9 @@ class PauseConfig(dg.Config):
 
     organisations: list[str] = Field(description="Slugs.")
     is_paused: bool = Field(default=True, description="False lets them run again.")
+    started_by: str = Field(
+        default="a Dagster run", description="Who asks: a staff name or number, for the record."
+    )
 
 
 @dg.op(out=dg.Out(dg.Nothing), description="Stop organisations, or let them run again.")
@@ -91,10 +95,9 @@ def pause(
 ) -> None:
     """Throw the pause switch of each organisation."""
     with dagster_failures():
-        flags = runtime.ledger.organisations
         for slug in config.organisations:
             runtime.organisation(slug)
-            flags.set_paused(slug, is_paused=config.is_paused)
+            set_paused(runtime.workspace, slug, is_paused=config.is_paused, by=config.started_by)
     word = "paused" if config.is_paused else "running again"
     context.log.info(f"{len(config.organisations):,} organisations are {word}.")
 

@@ -20,11 +20,11 @@ from crm_pipeline.store.ledger import this_process
 from crm_pipeline.sync.apply import ApplyReport, apply_plan, recover_writes
 from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, SourceBinding
 from crm_pipeline.sync.drain import DrainReport, drain
+from crm_pipeline.sync.erase.running import resume_erasures
 from crm_pipeline.sync.land import PullReport, pull
 from crm_pipeline.sync.plan import make_kind_plan, plan_name
 from crm_pipeline.sync.resolve import ResolveReport, resolvers
 from crm_pipeline.sync.workspace import Workspace
-
 
 #: How datasets are read that webhooks tell of; a look at them costs a page when nothing is new.
 _TOLD_BY_WEBHOOKS = ("newest_first", "keyed")
@@ -92,6 +92,9 @@ def _sync(
     report: SyncReport,
     chosen: "_Chosen",
 ) -> None:
+    with _kept(report):
+        for each in resume_erasures(ws, organisation):
+            report.errors += each.troubles
     pulled: dict[str, dt.datetime] = {}
     for name, source in organisation.sources.items():
         if chosen.sources is None or name in chosen.sources:

@@ -14,6 +14,7 @@ from crm_pipeline.core.policies import PlanPolicy
 from crm_pipeline.core.ports import ObjectKind
 from crm_pipeline.core.records import AppliedObject
 from crm_pipeline.store.lake import LakeSession
+from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.plan.draft import Draft, Identity, Tally
 from crm_pipeline.sync.plan.kept import KeptValues
 from crm_pipeline.sync.plan.keyed import identity_of
@@ -131,6 +132,7 @@ class FullDraft:
         """Compare, place the shared media, and return the draft."""
         self._attach()
         self._session.execute(_CHANGED.format(is_mutable=not self._kind.is_immutable))
+        self._leave_out_erased()
         self._session.execute(_MISSING)
         self._place_media()
         self._session.register("updates_empty", DRAFT_SCHEMA.empty_table())
@@ -166,6 +168,18 @@ class FullDraft:
         session.register("applied_stream", applied)
         session.execute(_APPLIED)
         session.unregister("applied_stream")
+
+    def _leave_out_erased(self) -> None:
+        """Create nothing of erased people: a lake that was put back from before may hold them."""
+        erased = erased_of(self._ws, self._organisation)
+        if not erased:
+            return
+        reader = self._session.sql("SELECT key FROM changed WHERE is_new")
+        keys = (key for batch in reader for key in batch.column("key").to_pylist())
+        found = [key for key in keys if erased.has_object(key)]
+        if found:
+            self._session.register("erased_keys", pa.table({"key": found}))
+            self._session.execute("DELETE FROM changed WHERE key IN (SELECT key FROM erased_keys)")
 
     def _place_media(self) -> None:
         is_most = self._is_most_changed()

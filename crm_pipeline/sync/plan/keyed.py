@@ -13,6 +13,7 @@ from crm_pipeline.core.media import MEDIUM_FIELD_NAMES, media_digests, withheld_
 from crm_pipeline.core.policies import PlanPolicy
 from crm_pipeline.core.ports import ObjectKind
 from crm_pipeline.core.records import AppliedObject, Fields
+from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.plan.draft import Draft, Identity, Tally
 from crm_pipeline.sync.plan.kept import KeptValues
 from crm_pipeline.sync.plan.rows import (
@@ -45,11 +46,16 @@ def keyed_draft(
     fresh, newest_batch = _newest(ws, organisation, kind.table, since_batch)
     desired = {**freed, **fresh}
     applied = ws.ledger.applied.get_many(organisation, destination, object_kind, list(desired))
+    erased = erased_of(ws, organisation)
     moved = {
         key: wanted
         for key, wanted in desired.items()
-        if key not in applied
-        or (not kind.is_immutable and applied[key].fingerprint != wanted.fingerprint)
+        if (key not in applied and not erased.has_object(key))
+        or (
+            key in applied
+            and not kind.is_immutable
+            and applied[key].fingerprint != wanted.fingerprint
+        )
     }
     rows = rows_of(ws, organisation, destination, object_kind, policy, moved, applied)
     unchanged = len(desired) - sum(1 for row in rows if row.values["key"] in desired)
