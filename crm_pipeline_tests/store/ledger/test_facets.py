@@ -33,9 +33,7 @@ def test_a_link_is_made_once_and_stays(ledger):
         "p-1": "loke:1",
         "p-2": "loke:1",
     }
-    assert ledger.links.people("acme", "sopost", ["loke:1", "loke:2"]) == {
-        "loke:1": ["p-1", "p-2"]
-    }
+    assert ledger.links.people("acme", "sopost", ["loke:1", "loke:2"]) == {"loke:1": ["p-1", "p-2"]}
     assert ledger.links.of("blue", "sopost", ["p-1"]) == {}
 
 
