@@ -8,7 +8,6 @@ say whose a row is. Not here: the key and where digests are kept (``store``), an
 import hmac
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -16,17 +15,20 @@ import msgspec
 from crm_pipeline.core import normalise
 from crm_pipeline.core.media import normal_form
 from crm_pipeline.core.normalise import InvalidValueError
-
-#: What an identifier is. One of a record is named like its dataset.
-CONTACT, CRM_ID, EMAIL, PHONE = "contact", "crm_id", "email", "phone"
-CUSTOMER, PAYMENT, LOKE_ORDER = "loke/customers", "loke/payments", "loke/orders"
-MEMBER, SAMPLE, PERSON = "loke/list_members", "sopost/orders", "sopost/person"
-CRM_ORDER = "crm_com/orders"
-#: Who ordered samples and was given no id: named by a digest of the e-mail. Gets no tombstone, for
-#: a later order with the same e-mail may be somebody new's.
-MAIL_PERSON = "sopost/mail_person"
-#: Kinds of which a later account with the same value may be somebody new, or the person again.
-MEDIA = frozenset({EMAIL, PHONE})
+from crm_pipeline.core.subject import (
+    CONTACT,
+    CRM_ID,
+    CRM_ORDER,
+    CUSTOMER,
+    EMAIL,
+    LOKE_ORDER,
+    MEMBER,
+    PAYMENT,
+    PERSON,
+    PHONE,
+    SAMPLE,
+    Subject,
+)
 
 #: Whose a landed row is: kind of identifier by column. Other datasets go by their ids alone.
 _COLUMNS: Mapping[str, Mapping[str, str]] = {
@@ -128,50 +130,6 @@ def texts_in(value: Any) -> Iterator[str]:
 #: A shorter id says nothing by itself: it may be a quantity.
 _SHORTEST_TOLD = 8
 _NUMBER = re.compile(r"\+?[\d\s().-]{7,25}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """One person as our stores know them; personal data, kept no longer than an erasure is open.
-
-    ``keys`` are their contacts' keys, ``ids`` the ids of their records by kind of identifier,
-    ``objects`` our keys by kind of object, ``crm_ids`` the CRMs' ids of their contacts by
-    destination and key. ``emails`` and ``phones`` are in normal form and nobody else's;
-    ``shared_media`` counts those that others have too.
-    """
-
-    keys: frozenset[str] = frozenset()
-    ids: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    objects: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    crm_ids: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    emails: frozenset[str] = frozenset()
-    phones: frozenset[str] = frozenset()
-    shared_media: int = 0
-
-    def __repr__(self) -> str:
-        """Show counts, never an identifier."""
-        return f"Subject({len(self.keys)} keys, {sum(map(len, self.ids.values()))} ids)"
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing of anybody was found."""
-        return not self.keys and not any(self.ids.values())
-
-    def identifiers(self) -> Iterator[tuple[str, str]]:
-        """Give kind and value of everything that gets a tombstone."""
-        yield from ((CONTACT, key) for key in sorted(self.keys))
-        for kind, values in sorted(self.ids.items()):
-            if kind == MAIL_PERSON:
-                continue
-            yield from ((kind, value) for value in sorted(values))
-        for contacts in self.crm_ids.values():
-            yield from ((CRM_ID, crm_id) for crm_id in sorted(set(contacts.values())))
-        yield from ((EMAIL, email) for email in sorted(self.emails))
-        yield from ((PHONE, phone) for phone in sorted(self.phones))
-
-    def names(self) -> frozenset[str]:
-        """Return every id and key as the ledger may name a record by it."""
-        return frozenset().union(self.keys, *self.ids.values(), *self.objects.values())
 
 
 class Mentions:

@@ -192,9 +192,11 @@ def fields_of(spec: DestinationSpec) -> Mapping[str, FieldSpec]:
 def _columns_of(kind: ObjectKind) -> Mapping[str, str]:
     """Return the fields of a kind by column: those of contacts as they are, others with the kind.
 
-    >>> (membership,) = [k for k in load_destinations()["crm_com"].kinds if k.name == "membership"]
-    >>> _columns_of(membership)["membership.tags"]
-    'tags'
+    >>> tags = FieldSpec(name="tags", type="text", description="")
+    >>> _columns_of(
+    ...     ObjectKind(name="membership", table="", title="", fields={"tags": tags}, calls_for={})
+    ... )
+    {'membership.tags': 'tags'}
     """
     start = "" if kind.name == "contact" else f"{kind.name}."
     return {f"{start}{name}": name for name in kind.fields}

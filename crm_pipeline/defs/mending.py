@@ -13,6 +13,7 @@ from crm_pipeline.defs.failures import dagster_failures
 from crm_pipeline.defs.metadata import count_table
 from crm_pipeline.sync.retry import RetryReport, choose
 from crm_pipeline.sync.retry import retry as retry_rejects
+from crm_pipeline.sync.undo import UndoReport
 from crm_pipeline.sync.undo import undo as undo_plan
 from crm_pipeline.wiring import Runtime
 
@@ -95,14 +96,15 @@ def undo(
             is_dry_run=config.is_dry_run,
             is_archiving=config.is_archiving,
         )
-    left = Counter(str(each.reason) for each in report.skipped)
-    context.add_output_metadata(
-        {
-            "is_dry_run": config.is_dry_run,
-            "objects": report.objects,
-            "archived": report.archived,
-            "left": sum(left.values()),
-            "undo_digest": report.plan.digest if report.plan else "",
-            **count_table("reasons", "reason", left),
-        }
-    )
+    context.add_output_metadata({"is_dry_run": config.is_dry_run, **undo_metadata(report)})
+
+
+def undo_metadata(report: UndoReport) -> dict[str, object]:
+    """Return what was taken back, and what was left by reason."""
+    return {
+        "objects": report.objects,
+        "archived": report.archived,
+        "left": len(report.skipped),
+        "undo_digest": report.plan.digest if report.plan else "",
+        **count_table("reasons", "reason", report.reasons),
+    }

@@ -198,7 +198,7 @@ class SourceSettings(_Frozen):
     format: Literal["csv", "json", "parquet"] | None = None
     entity_type: Literal["Organisation", "Campaign"] | None = None
     entity_id: str | None = Field(default=None, pattern="^[A-Za-z0-9-]{1,100}$")
-    datasets: tuple[VendorName, ...] = Field(min_length=1)
+    datasets: tuple[VendorName, ...]
     key_prefix: str = Field(pattern="^[a-z0-9][a-z0-9_-]{0,19}$")
     overlap_seconds: float | None = Field(default=None, ge=0, le=86_400)
     webhooks: WebhookSettings | None = None

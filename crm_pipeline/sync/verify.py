@@ -24,7 +24,7 @@ from crm_pipeline.core.records import (
     Progress,
     RemoteObject,
 )
-from crm_pipeline.core.tombstones import CRM_ID
+from crm_pipeline.core.subject import CRM_ID
 from crm_pipeline.sync.account import require_same_account
 from crm_pipeline.sync.binding import DestinationBinding
 from crm_pipeline.sync.erase.checking import erased_of

@@ -111,6 +111,13 @@ class Binder:
             for field in sorted(spec.needs if spec else ()):
                 if getattr(source, field) is None:
                     yield _problem(file, ("sources", name), f"{name} needs `{field}`.", "Add it.")
+            if spec and not source.datasets:
+                yield _problem(
+                    file,
+                    ("sources", name, "datasets"),
+                    f"{name} reads nothing: `datasets` is empty.",
+                    f"Name at least one of: {', '.join(sorted(spec.datasets))}.",
+                )
 
     def _unknown_sources(self, organisation: OrganisationSettings) -> Iterator["_Unknown"]:
         for name, source in organisation.sources.items():

@@ -79,6 +79,8 @@ def test_check_names_every_problem_with_file_and_line(run: Run, environ: dict[st
          "destinations: {crm_com: }\n", 2, "sources.lokee", "loke"),
         ("sources:\n  loke:\n    organisation_id: X\n    datasets:\n    - customers\n    - cats\n"
          "destinations: {crm_com: }\n", 6, "sources.loke.datasets.1", "customers"),
+        ("sources: {loke: {organisation_id: X, datasets: []}}\ndestinations: {crm_com: }\n", 1,
+         "sources.loke.datasets", "customers"),
         ("sources: {loke: {organisation_id: X}}\ndestinations:\n  crm_con:\n"
          "    base_url: https://x.example\n", 3, "destinations.crm_con", "crm_com"),
         ("sources: {loke: {organisation_id: X}}\ndestinations:\n  crm_com:\n    field_policies:\n"

@@ -93,7 +93,6 @@ def broken(section: str, line: str) -> str:
         ("loke", "client_secret: {env: canary-x}", "sources.loke.client_secret", "capitals"),
         ("loke", "client_secret: {file: canary}", "sources.loke.client_secret", "absolute path"),
         ("loke", "client_id: {env: A, file: /b}", "sources.loke.client_id", "exactly one"),
-        ("loke", "datasets: []", "sources.loke.datasets", "at least 1"),
         ("loke", "datasets: customers", "sources.loke.datasets", "a list"),
         ("loke", "overlap_seconds: -1", "sources.loke.overlap_seconds", "greater than or equal"),
         ("loke", "overlap_seconds: .nan", "sources.loke.overlap_seconds", "finite"),

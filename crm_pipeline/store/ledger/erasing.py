@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from crm_pipeline.core.tombstones import Mentions, Subject
+from crm_pipeline.core.subject import Subject
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
 from crm_pipeline.store.ledger.plans import OPEN_STATES
 from crm_pipeline.store.ledger.schema import (
@@ -193,6 +193,9 @@ class _Rows:
         self.organisation = organisation
         self._connection = connection
         self._subject = subject
+        # Here, for it loads the parsers of addresses and numbers, which few commands need.
+        from crm_pipeline.core.tombstones import Mentions  # noqa: PLC0415
+
         self._mentions = Mentions(subject)
         self._names = subject.names()
 

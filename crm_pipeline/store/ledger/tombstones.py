@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from crm_pipeline.core.tombstones import Subject
+from crm_pipeline.core.subject import Subject
 from crm_pipeline.store.ledger.engine import Database
 from crm_pipeline.store.ledger.schema import erasures, tombstones
 from crm_pipeline.store.ledger.texts import from_text, to_text

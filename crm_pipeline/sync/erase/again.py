@@ -6,7 +6,7 @@ restored ledger lacks come back from the receipts.
 
 from collections.abc import Iterable, Iterator
 
-from crm_pipeline.core.tombstones import (
+from crm_pipeline.core.subject import (
     CONTACT,
     CRM_ORDER,
     CUSTOMER,
@@ -16,8 +16,8 @@ from crm_pipeline.core.tombstones import (
     PERSON,
     SAMPLE,
     Subject,
-    identifying_columns,
 )
+from crm_pipeline.core.tombstones import identifying_columns
 from crm_pipeline.store.ledger import Stone
 from crm_pipeline.sync.binding import OrganisationBinding
 from crm_pipeline.sync.erase.checking import Erased, erased_of

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from crm_pipeline.core.ports import DecodedPage
 from crm_pipeline.core.records import ConsentRecord, Reject
-from crm_pipeline.core.tombstones import (
+from crm_pipeline.core.subject import (
     CONTACT,
     CUSTOMER,
     EMAIL,
@@ -24,6 +24,8 @@ from crm_pipeline.core.tombstones import (
     PERSON,
     PHONE,
     SAMPLE,
+)
+from crm_pipeline.core.tombstones import (
     identifying_columns,
     key_name,
     refusal_key,

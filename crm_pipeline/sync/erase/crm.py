@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 
 from crm_pipeline.core.ports import ErasingApi
-from crm_pipeline.core.tombstones import Subject
+from crm_pipeline.core.subject import Subject
 from crm_pipeline.store.ledger import this_process
 from crm_pipeline.sync.account import require_same_account
 from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding

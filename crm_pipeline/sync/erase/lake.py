@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from crm_pipeline.core.tombstones import CONTACT, CRM_ID, Subject, identifying_columns
+from crm_pipeline.core.subject import CONTACT, CRM_ID, Subject
+from crm_pipeline.core.tombstones import identifying_columns
 from crm_pipeline.store.lake import RowsToErase
 from crm_pipeline.sync.erase.subject import OBJECTS, contact_mark
 from crm_pipeline.sync.workspace import Workspace

@@ -12,13 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crm_pipeline.core.tombstones import (
-    MEDIA,
-    Subject,
-    key_name,
-    refusal_key,
-    tombstone,
-)
+from crm_pipeline.core.subject import MEDIA, Subject
+from crm_pipeline.core.tombstones import key_name, refusal_key, tombstone
 from crm_pipeline.errors import BugError, ConfigurationError, CrmPipelineError
 from crm_pipeline.store.keyfile import KeyFile
 from crm_pipeline.store.ledger import Erasure, Lease, Stone, this_process

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from crm_pipeline.core.tombstones import (
+from crm_pipeline.core.subject import (
     CRM_ORDER,
     CUSTOMER,
     LOKE_ORDER,
@@ -22,10 +22,8 @@ from crm_pipeline.core.tombstones import (
     PERSON,
     SAMPLE,
     Subject,
-    digits_of,
-    normal_email,
-    normal_phone,
 )
+from crm_pipeline.core.tombstones import digits_of, normal_email, normal_phone
 from crm_pipeline.errors import ConfigurationError
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.binding import OrganisationBinding

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from crm_pipeline.core.tombstones import CUSTOMER
+from crm_pipeline.core.subject import CUSTOMER
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.resolve.passes import GROUP_ROWS, Pass, Stage
 from crm_pipeline.sync.resolve.tables import ResolveReport, desired_row

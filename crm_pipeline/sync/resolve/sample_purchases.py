@@ -13,7 +13,7 @@ from crm_pipeline.core.normalise import exponent_of, money
 from crm_pipeline.core.purchases import purchase_id
 from crm_pipeline.core.records import Fields
 from crm_pipeline.core.samples import is_approved
-from crm_pipeline.core.tombstones import PERSON, SAMPLE
+from crm_pipeline.core.subject import PERSON, SAMPLE
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.resolve.passes import GROUP_ROWS, Pass
 from crm_pipeline.sync.resolve.samples import PERSON_MACRO, SOURCE

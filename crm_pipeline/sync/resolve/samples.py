@@ -29,7 +29,7 @@ from crm_pipeline.core.samples import (
     is_approved,
     read_order,
 )
-from crm_pipeline.core.tombstones import PERSON, SAMPLE
+from crm_pipeline.core.subject import PERSON, SAMPLE
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.store.ledger import Link
 from crm_pipeline.sync.resolve.passes import Pass, Stage
