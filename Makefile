@@ -20,8 +20,8 @@ $(READY): requirements.lock pyproject.toml scripts/make-venv
 demo: $(READY) ## the whole product on this machine, against fake vendors
 	@$(BIN)/crm-pipeline demo
 
-test: $(READY) ## every test but the browser's, on all processors; ARGS="-k plan" narrows
-	@$(PYTEST) -n auto --dist worksteal -m "not browser" $(ARGS)
+test: $(READY) ## every test but the browser's and the night's, on all processors; ARGS="-k plan" narrows
+	@$(PYTEST) -n auto --dist worksteal -m "not browser and not night" $(ARGS)
 
 test.browser: $(READY) ## the Dagster UI in a real Chromium (make browser gets one): some minutes
 	@$(PYTEST) -m browser crm_pipeline_tests/browser $(ARGS)
@@ -30,7 +30,7 @@ simulate: $(READY) ## histories of faults and kills, for the night: SEEDS=10000,
 	@$(BIN)/python -m crm_pipeline_tests.simulation --seeds $(or $(SEEDS),500) --first $(or $(FIRST),0)
 
 chaos: $(READY) ## the product as processes, killed at any moment; under ten minutes
-	@$(PYTEST) -n auto --dist worksteal crm_pipeline_tests/acceptance crm_pipeline_tests/webhooks crm_pipeline_tests/simulation $(ARGS)
+	@$(PYTEST) -n auto --dist worksteal crm_pipeline_tests/acceptance crm_pipeline_tests/faults crm_pipeline_tests/webhooks crm_pipeline_tests/simulation $(ARGS)
 
 check: lint types security ## lint, types and security
 
@@ -64,7 +64,7 @@ audit: $(READY) ## known vulnerabilities; fails as NOT AUDITED when the database
 
 coverage: $(READY) ## branch coverage: 95 % overall, 100 % in core
 	@$(BIN)/coverage erase
-	@$(PYTEST) -n auto --dist worksteal -m "not browser" --cov --cov-report= $(ARGS)
+	@$(PYTEST) -n auto --dist worksteal -m "not browser and not night" --cov --cov-report= $(ARGS)
 	@$(BIN)/coverage report --fail-under=95
 	@$(BIN)/coverage report --include='crm_pipeline/core/*' --fail-under=100
 

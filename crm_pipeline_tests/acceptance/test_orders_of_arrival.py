@@ -17,6 +17,7 @@ from crm_pipeline_tests.acceptance.trading import (
     spelled_anew,
     trading,
 )
+from crm_pipeline_tests.nights import night
 from crm_pipeline_tests.webhooks.running import RunningReceiver
 
 STORY = ("customer.created", "customer.updated", "payment.completed", "payment.refunded")
@@ -102,9 +103,22 @@ def prove_the_end(shop: Trading) -> None:
     assert events.count("AWARD") == events.count("CANCELLATION") == len(ORDERS)
 
 
-@pytest.mark.parametrize("is_known", [False, True], ids=["new people", "some known"])
-@pytest.mark.parametrize("are_lists_down", [True, False], ids=["webhooks only", "lists too"])
-@pytest.mark.parametrize("each_time", [True, False], ids=["sync after each", "one sync"])
+@pytest.mark.parametrize(
+    ("is_known", "are_lists_down", "each_time"),
+    [
+        # Each side of each question once here, all eight at night.
+        pytest.param(False, True, True, id="new people, webhooks only, sync after each"),
+        pytest.param(True, False, False, id="some known, lists too, one sync"),
+        *night(
+            (False, True, False),
+            (False, False, True),
+            (False, False, False),
+            (True, True, True),
+            (True, True, False),
+            (True, False, True),
+        ),
+    ],
+)
 def test_all_24_orders_of_arrival_end_in_the_same_state(
     shop: Trading,
     receiver: RunningReceiver,
@@ -138,7 +152,7 @@ def prove_that_nothing_is_left_to_send(shop: Trading) -> None:
     prove_the_end(shop)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *night(1, 2)])
 def test_events_that_come_again_and_late_change_nothing(
     shop: Trading, receiver: RunningReceiver, seed: int
 ):

@@ -2,15 +2,19 @@
 
 import pytest
 
+from crm_pipeline_tests.nights import night
 from crm_pipeline_tests.simulation.history import play
 
-#: More of them: ``make simulate SEEDS=10000``.
-SEEDS = 48
+#: Seeds of every run, and of ``make chaos``. More of them: ``make simulate SEEDS=10000``.
+SEEDS, SEEDS_OF_CHAOS = 24, 72
 A_GROUP = 4
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, SEEDS, A_GROUP))
+@pytest.mark.parametrize(
+    "first",
+    [*range(0, SEEDS, A_GROUP), *night(*range(SEEDS, SEEDS_OF_CHAOS, A_GROUP))],
+)
 def test_every_law_holds_in_every_history(first: int) -> None:
     broken = {ended.seed: ended.wrong for ended in map(play, range(first, first + A_GROUP))}
     assert {seed: wrong for seed, wrong in broken.items() if wrong} == {}

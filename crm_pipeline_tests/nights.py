@@ -1,0 +1,12 @@
+"""Cases that `make chaos` runs and `make test` does not: more of what is proven there already."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+def night(*cases: Any) -> Iterator[Any]:
+    """Give the cases of a parametrised test, marked; a tuple is a case of several arguments."""
+    for case in cases:
+        yield pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.night)
