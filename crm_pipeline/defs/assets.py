@@ -34,6 +34,7 @@ from crm_pipeline.defs.shape import (
 from crm_pipeline.destinations import load_destinations
 from crm_pipeline.sync.binding import OrganisationBinding
 from crm_pipeline.sync.land import landed_table, pull
+from crm_pipeline.sync.owner import require_same_owner
 from crm_pipeline.sync.resolve import resolvers
 from crm_pipeline.wiring import Runtime
 
@@ -159,6 +160,7 @@ def land(
     source = organisation.sources[source_name]
     ws, slug = runtime.workspace, organisation.slug
     mode: Literal["sweep", "incremental"] = "sweep" if is_full else "incremental"
+    require_same_owner(ws, slug, source)
     api = source.connect()
     try:
         report = pull(ws, slug, source.spec, api, dataset, mode=mode, rules=source.rules)

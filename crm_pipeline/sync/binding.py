@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceBinding:
-    """A source of one organisation. ``connect`` reads the secrets and opens the connection."""
+    """A source of one organisation. ``connect`` reads the secrets and opens the connection.
+
+    ``owner`` is the source's own id of the organisation; None where the source has none.
+    """
 
     spec: SourceSpec
     connect: Callable[[], SourceApi]
     datasets: tuple[str, ...]
     rules: PullRules
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

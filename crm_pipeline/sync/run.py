@@ -22,6 +22,7 @@ from crm_pipeline.sync.binding import DestinationBinding, OrganisationBinding, S
 from crm_pipeline.sync.drain import DrainReport, drain
 from crm_pipeline.sync.erase.running import resume_erasures
 from crm_pipeline.sync.land import PullReport, pull
+from crm_pipeline.sync.owner import require_same_owner
 from crm_pipeline.sync.plan import make_kind_plan, plan_name
 from crm_pipeline.sync.resolve import ResolveReport, resolvers
 from crm_pipeline.sync.workspace import Workspace
@@ -165,6 +166,7 @@ def pull_source(
     due = [each for each in source.datasets if is_due(ws, slug, source, each, datasets, is_full)]
     if not due:
         return
+    require_same_owner(ws, slug, source)
     api = source.connect()
     try:
         for dataset in due:

@@ -177,6 +177,7 @@ class Binder:
             connect=connect,
             datasets=source.datasets,
             rules=pull_rules(organisation, spec.name, source, self._settings.waits.overlap_seconds),
+            owner=source.organisation_id,
         )
 
     def _destination(

@@ -191,11 +191,6 @@ def test_an_organisation_that_comes_back_goes_on_without_a_double(make_product):
     assert wrong(product, 0) == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="nothing notes whose state a slug holds at the source: another `organisation_id` under"
-    " the same slug lands its people beside the old ones' and sends them to the same CRM account",
-)
 def test_a_name_that_is_given_to_another_organisation_of_the_source_is_refused(make_product):
     """Its state belongs to the old one: their people must never be laid together."""
     product = make_product(acme=20, beta=2)
@@ -203,6 +198,20 @@ def test_a_name_that_is_given_to_another_organisation_of_the_source_is_refused(m
     readd(product, organisation_id=of(product, 1).id)
     before = contacts(product, 0)
     product.sandbox.crm_com.requests.clear()
-    answer = product.run_here("sync", "--org", "acme", "--full")
-    assert answer.code == 78
+    for command in (("sync", "--org", "acme", "--full"), ("pull", "--org", "acme")):
+        answer = product.run_here(*command)
+        assert answer.code == 78
+        assert "another organisation of loke" in answer.err
     assert contacts(product, 0) == before
+
+
+def test_a_wrong_id_that_landed_nothing_is_put_right_without_a_word(make_product):
+    product = make_product(acme=3)
+    path = product.config / "acme.yaml"
+    document = yaml.safe_load(path.read_text())
+    right = document["sources"]["loke"]["organisation_id"]
+    for organisation_id, code in (("01HNOBODY", 78), (right, 0)):
+        document["sources"]["loke"]["organisation_id"] = organisation_id
+        path.write_text(yaml.safe_dump(document))
+        assert product.run_here("sync", "--all").code == code
+    assert wrong(product, 0) == []

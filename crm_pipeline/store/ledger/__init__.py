@@ -19,6 +19,7 @@ from crm_pipeline.store.ledger.leases import Lease, Leases, this_process
 from crm_pipeline.store.ledger.migrating import check, migrate, require_current
 from crm_pipeline.store.ledger.organisations import Organisations, OrganisationStatus
 from crm_pipeline.store.ledger.outbox import Intent, Outbox, OutboxRow, Outcome
+from crm_pipeline.store.ledger.owners import Owners
 from crm_pipeline.store.ledger.plans import Approval, Plans, PlanStatus, StoredPlan
 from crm_pipeline.store.ledger.receipts import Receipt
 from crm_pipeline.store.ledger.rejects import Rejects, StoredReject
@@ -71,6 +72,7 @@ class Ledger:
         self.stages = Stages(self._database)
         self.applied = Applied(self._database)
         self.accounts = Accounts(self._database, clock)
+        self.owners = Owners(self._database)
         self.plans = Plans(self._database, clock)
         self.outbox = Outbox(self._database, clock)
         self.consents = Consents(self._database)

@@ -166,6 +166,13 @@ accounts = sa.Table(
     sa.Column("destination", sa.Text, primary_key=True),
     sa.Column("account", sa.Text, nullable=False),
 )
+owners = sa.Table(
+    "owners",
+    metadata,
+    _organisation(),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+)
 bases = sa.Table(
     "bases",
     metadata,

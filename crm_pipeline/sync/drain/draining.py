@@ -21,6 +21,7 @@ from crm_pipeline.sync.drain.reading import Reader
 from crm_pipeline.sync.drain.report import DrainReport, DrainRules
 from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.land.hooks import land_hook_rows
+from crm_pipeline.sync.owner import require_same_owner
 from crm_pipeline.sync.workspace import Workspace
 
 #: Why an event of an erased person ends.
@@ -40,9 +41,12 @@ def drain(
     from before it that wait for a pull are done. Events that wait for one yet stay in the inbox
     (``DrainReport.pulls``).
 
-    Raises for no event and no source. Raises what lake and ledger raise; whatever was not settled
-    then is drained again.
+    Raises for no event and no source that does not answer. Raises ConfigurationError, and all
+    events stay, when a source's records belong to another organisation (``require_same_owner``).
+    Raises what lake and ledger raise; whatever was not settled then is drained again.
     """
+    for source in organisation.sources.values():
+        require_same_owner(ws, organisation.slug, source)
     with ExitStack() as stack:
         one = _Drain(ws, organisation, rules or DrainRules(), stack)
         return one.run(pulled or {})
