@@ -26,8 +26,8 @@ test: $(READY) ## every test but the browser's and the night's, on all processor
 test.browser: $(READY) ## the Dagster UI in a real Chromium (make browser gets one): some minutes
 	@$(PYTEST) -m browser crm_pipeline_tests/browser $(ARGS)
 
-simulate: $(READY) ## histories of faults and kills, for the night: SEEDS=10000, FIRST=0
-	@$(BIN)/python -m crm_pipeline_tests.simulation --seeds $(or $(SEEDS),500) --first $(or $(FIRST),0)
+simulate: $(READY) ## histories of faults and kills, for the night: SEEDS=10000, FIRST=0; POINTS=1 kills everywhere instead
+	@$(BIN)/python -m crm_pipeline_tests.simulation --seeds $(or $(SEEDS),500) --first $(or $(FIRST),0) $(if $(POINTS),--points)
 
 chaos: $(READY) ## the product as processes, killed at any moment; under ten minutes
 	@$(PYTEST) -n auto --dist worksteal crm_pipeline_tests/acceptance crm_pipeline_tests/faults crm_pipeline_tests/webhooks crm_pipeline_tests/simulation $(ARGS)

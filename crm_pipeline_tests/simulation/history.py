@@ -46,7 +46,7 @@ def _play(seed: int, world: World) -> Ended:
         wrong = safety(world, witness)
         if wrong:
             break
-    wrong = wrong or _quiet(world, witness)
+    wrong = wrong or quiet(world, witness)
     return Ended(seed, tuple(wrong), world.fate.calls, world.syncs, world.killed, tuple(trace))
 
 
@@ -84,7 +84,7 @@ def _step(world: World, witness: ConsentWitness) -> str:
     return happening
 
 
-def _quiet(world: World, witness: ConsentWitness) -> list[str]:
+def quiet(world: World, witness: ConsentWitness) -> list[str]:
     """End all faults, deliver what is under way, sync until nothing changes, and judge."""
     while world.hooks:
         world.receive()
