@@ -70,13 +70,20 @@ class ProgressDisplay:
 
     def report(self, progress: Progress) -> None:
         """Show one report."""
+        self._show(self._subject, progress)
+
+    def about(self, subject: str) -> Callable[[Progress], None]:
+        """Return what shows reports about one organisation, whatever ``begin`` says meanwhile."""
+        return lambda progress: self._show(subject, progress)
+
+    def _show(self, subject: str, progress: Progress) -> None:
         if self._is_quiet:
             return
         with self._lock:
             if self._bars is None:
-                self._write_line(progress)
+                self._write_line(subject, progress)
             else:
-                self._move_bar(self._bars, progress)
+                self._move_bar(self._bars, subject, progress)
 
     def _make_bars(self) -> Bars:
         return Bars(
@@ -89,11 +96,11 @@ class ProgressDisplay:
             console=Console(file=self._stream),
         )
 
-    def _move_bar(self, bars: Bars, progress: Progress) -> None:
-        key = (self._subject, progress.stage)
+    def _move_bar(self, bars: Bars, subject: str, progress: Progress) -> None:
+        key = (subject, progress.stage)
         if key not in self._tasks:
             self._tasks[key] = bars.add_task(
-                _label(self._subject, progress), total=progress.total, unit="", notes=""
+                _label(subject, progress), total=progress.total, unit="", notes=""
             )
         bars.update(
             self._tasks[key],
@@ -103,8 +110,8 @@ class ProgressDisplay:
             notes=_notes(progress),
         )
 
-    def _write_line(self, progress: Progress) -> None:
-        key = (self._subject, progress.stage)
+    def _write_line(self, subject: str, progress: Progress) -> None:
+        key = (subject, progress.stage)
         now = self._monotonic()
         is_last = progress.total is not None and progress.done >= progress.total
         lines, shown_at = self._shown.get(key, (0, float("-inf")))
@@ -114,7 +121,7 @@ class ProgressDisplay:
         self._shown[key] = (lines + 1, now)
         total = "" if progress.total is None else f" of {progress.total:,}"
         self._stream.write(
-            f"{_label(self._subject, progress)}: {progress.done:,}{total} {progress.unit}"
+            f"{_label(subject, progress)}: {progress.done:,}{total} {progress.unit}"
             f"{_notes(progress)}\n"
         )
         self._stream.flush()

@@ -47,7 +47,7 @@ def look_for_changes(instance: dg.DagsterInstance, runtime: Runtime, cursor: str
 
     An organisation that a sweep already waits for or works on is left out.
     """
-    busy = under_way(instance)
+    busy = under_way(instance, runtime)
     slugs = [slug for slug in active_slugs(runtime) if slug not in busy]
     window = window_after(slugs, cursor, WINDOW)
     statuses = runtime.ledger.organisations.status_all(window)

@@ -74,7 +74,7 @@ def orders_interval(runtime: Runtime, slug: str) -> dt.timedelta:
 
 def idle_slugs(runtime: Runtime, instance: dg.DagsterInstance) -> list[str]:
     """Return the organisations that no sweep waits for or works on."""
-    return sorted(set(active_slugs(runtime)) - under_way(instance))
+    return sorted(set(active_slugs(runtime)) - under_way(instance, runtime))
 
 
 def came_due(

@@ -1,11 +1,14 @@
 """Asking for sweeps: run requests for lists of organisations, and who is asked for already."""
 
-from collections.abc import Collection, Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import dagster as dg
 
 from crm_pipeline.defs.window import digest_of, in_lists
+from crm_pipeline.store.ledger import OrganisationStatus
+from crm_pipeline.wiring import Runtime
 
 #: Organisations handled by one run of the sweep.
 ORGANISATIONS_PER_SWEEP = 250
@@ -51,13 +54,30 @@ def sweep_config(
     return {"ops": {"sweep": {"config": config}}}
 
 
-def under_way(instance: dg.DagsterInstance) -> set[str]:
-    """Return the organisations of all sweeps that wait or run."""
-    listed: set[str] = set()
+def under_way(instance: dg.DagsterInstance, runtime: Runtime) -> set[str]:
+    """Return the organisations that a sweep waits for or works on.
+
+    One that a running sweep is done with is free, however long others of that sweep take.
+    """
+    begun: dict[str, float] = {}
+    for record in _unfinished(instance):
+        config = cast("Mapping[str, Any]", record.dagster_run.run_config)
+        sweep = config.get("ops", {}).get("sweep", {}).get("config", {})
+        # A sweep that has not begun counts as one that begins after everything.
+        start = math.inf if record.start_time is None else record.start_time
+        for slug in sweep.get("organisations", ()):
+            begun[slug] = max(start, begun.get(slug, start))
+    statuses = runtime.ledger.organisations.status_all(sorted(begun))
+    return {slug for slug, start in begun.items() if _last_end(statuses[slug]) < start}
+
+
+def _unfinished(instance: dg.DagsterInstance) -> Iterator[dg.RunRecord]:
     for job in SWEEP_JOBS:
-        runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=100)
-        for run in runs:
-            config = cast("Mapping[str, Any]", run.run_config)
-            sweep = config.get("ops", {}).get("sweep", {}).get("config", {})
-            listed.update(sweep.get("organisations", ()))
-    return listed
+        filters = dg.RunsFilter(job_name=job, statuses=UNFINISHED)
+        yield from instance.get_run_records(filters, limit=100)
+
+
+def _last_end(status: OrganisationStatus) -> float:
+    """Return when the last sync of an organisation ended, well or not, in seconds (epoch)."""
+    ends = (status.last_success, status.failed_at)
+    return max((each.timestamp() for each in ends if each is not None), default=-math.inf)

@@ -7,7 +7,7 @@ organisation and stage that really changed. Not here: choosing (``choosing``), m
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from typing import TypeVar
 
 import dagster as dg
@@ -25,13 +25,10 @@ from crm_pipeline.defs.metadata import (
 from crm_pipeline.defs.partitions import add_partitions
 from crm_pipeline.errors import ConfigurationError, LeaseHeldError
 from crm_pipeline.sync.run import SyncReport, sync_organisation
+from crm_pipeline.sync.together import Together
 from crm_pipeline.wiring import Runtime
 
 T = TypeVar("T")
-
-#: Most of a small organisation's sync is waiting for the network and the disk.
-AT_ONCE = 4
-
 
 Touched = dict[dg.AssetKey, set[str]]
 
@@ -63,20 +60,14 @@ def sweep(
 
 
 def sync_each(runtime: Runtime, slugs: Sequence[str], config: SweepConfig) -> Iterator[SyncReport]:
-    """Sync organisations, ``AT_ONCE`` at a time, and give each report as it is there.
+    """Sync organisations, several at once, and give each report as it is there.
 
     When the run is stopped, those under way are finished and the rest is not begun.
     """
-    datasets = config.datasets or None
-    pool = ThreadPoolExecutor(AT_ONCE, "sweep")
-    try:
-        work = [
-            pool.submit(sync_one, runtime, slug, datasets, is_full=config.is_full) for slug in slugs
-        ]
-        for done in as_completed(work):
-            yield done.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    work = partial(sync_one, runtime, datasets=config.datasets or None, is_full=config.is_full)
+    with Together(work) as together:
+        together.ask(slugs)
+        yield from together.answers()
 
 
 def sync_one(

@@ -49,7 +49,7 @@ def choose_waiting(
     instance: dg.DagsterInstance, runtime: Runtime, waiting: Mapping[str, InboxCounts]
 ) -> list[str]:
     """Return those that can be swept now: neither paused, nor at work, nor failed just now."""
-    active = waiting.keys() & set(active_slugs(runtime)) - under_way(instance)
+    active = waiting.keys() & set(active_slugs(runtime)) - under_way(instance, runtime)
     statuses = runtime.ledger.organisations.status_all(sorted(active))
     now = runtime.clock()
     ready = [slug for slug in active if not rests_shortly(statuses[slug], now)]

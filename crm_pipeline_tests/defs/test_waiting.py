@@ -80,6 +80,29 @@ def test_an_organisation_at_work_is_asked_for_when_it_is_free(world):
     assert asked_for(inbox(world)) == ["bravo"]
 
 
+def test_one_that_a_running_sweep_is_done_with_does_not_wait_for_the_others_of_it(world):
+    for slug in ("alfa", "bravo"):
+        world.tell(slug)
+    (config,) = sweeps_of(inbox(world))
+    begun(world, config)
+    assert not inbox(world).run_requests
+    with world.runtime() as runtime:
+        runtime.ledger.organisations.record_success("bravo")
+    assert asked_for(inbox(world)) == ["bravo"]
+    begun(world, {"organisations": ["bravo"]})
+    assert not inbox(world).run_requests
+
+
+def begun(world, config):
+    """Begin a run of the sweep that does nothing yet."""
+    run = world.instance.create_run_for_job(
+        job_def=world.definitions.resolve_job_def("sweep_job"),
+        run_config={"ops": {"sweep": {"config": config}}},
+    )
+    start = dg.DagsterEvent("PIPELINE_START", "sweep_job", message="It begins.")
+    world.instance.report_dagster_event(start, run.run_id)
+
+
 def test_a_paused_organisations_webhooks_wait_until_it_is_resumed(world):
     world.tell("bravo")
     world.run_job("pause_job", "pause", organisations=["bravo"])

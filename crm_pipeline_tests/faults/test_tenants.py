@@ -2,6 +2,7 @@
 
 import datetime as dt
 import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -142,6 +143,35 @@ def test_an_organisation_that_fails_and_is_flooded_takes_nothing_from_the_others
     assert answer.document["organisations"]["beta"]["exit_code"] == 0
     assert wrong(product, 1) == []
     assert product.sandbox.loke.requests.count(organisation="acme") < 60
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        FaultRule(kind="delay", delay_ms=3_000, organisation="acme", times=None),
+        FaultRule(kind="status", status=429, retry_after=2, organisation="acme", times=None),
+    ],
+    ids=["slow", "throttled"],
+)
+def test_a_quiet_one_goes_round_after_round_while_another_is_at_work(make_product, rule):
+    """The first in the alphabet takes longer than the test; the second is served twice."""
+    product = make_product(acme=300, beta=3)
+    product.waits |= {"CRM_PIPELINE_RETRY_MAX_MS": "3000"}
+    product.sandbox.crm_com.faults.add(rule)
+    loop = product.start("sync", "--all", "--loop", "--every", "0.3")
+    try:
+        for number in range(2):
+            if number:
+                product.sandbox.loke.mutate(of(product, 1).id, count=3, seed=number)
+            deadline = time.monotonic() + 60
+            while wrong(product, 1):
+                assert time.monotonic() < deadline
+                assert loop.poll() is None
+                time.sleep(0.05)
+        assert len(contacts(product, 0)) < 300
+    finally:
+        loop.kill()
+        loop.wait()
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,12 @@ def test_waiting_pays_and_an_idle_account_saves_nothing_up(ledger, clock):
     assert ledger.budgets.lease("a", 1, 20.0) == pytest.approx(0.25)
 
 
+def test_what_one_account_owes_lets_no_other_wait(ledger):
+    ledger.budgets.lease("loud", 1_000, 10)
+    assert ledger.budgets.lease("loud", 1, 10) > 0
+    assert ledger.budgets.lease("quiet", 1, 10) == 0
+
+
 def test_no_calls_cost_nothing_and_tell_how_long_to_wait(ledger):
     ledger.budgets.lease("a", 5, 1.0)
     assert ledger.budgets.lease("a", 0, 1.0) == ledger.budgets.lease("a", 0, 1.0) == 5
