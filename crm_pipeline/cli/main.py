@@ -24,6 +24,7 @@ from crm_pipeline.cli import (
     pull,
     receiver,
     rejects,
+    runs,
     sandbox,
     status,
     sync,
@@ -94,6 +95,7 @@ app.add_typer(orgs.app, name="orgs")
 app.add_typer(rejects.app, name="rejects")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(runs.app, name="runs")
 app.add_typer(pos.app, name="pos")
 app.command("receiver", epilog=receiver.EXAMPLES)(receiver.receiver)
 app.add_typer(webhooks.app, name="webhooks")

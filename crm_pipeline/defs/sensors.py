@@ -1,13 +1,16 @@
-"""The sensors: partitions kept in step with the organisations' files, and what is new.
+"""The sensors: partitions kept in step with the organisations' files, dead runs, and what is new.
 
 Cheap and bounded: first pages and counters only, a window a tick, a time budget, no data in the
-cursor. They ask for sweeps and do nothing themselves.
+cursor. They ask for sweeps and do nothing themselves, but for ending runs that are dead.
 """
+
+import datetime as dt
 
 import dagster as dg
 
 from crm_pipeline.defs.changes import look_for_changes
 from crm_pipeline.defs.choosing import broken_slugs
+from crm_pipeline.defs.dead_runs import close_dead_runs
 from crm_pipeline.defs.due import due_for_orders
 from crm_pipeline.defs.failures import dagster_failures
 from crm_pipeline.defs.jobs import sweep_job
@@ -42,6 +45,21 @@ def organisations_sensor(
     ]
     reason = None if requests else f"In step with {len(runtime.organisations):,} organisations."
     return dg.SensorResult(dynamic_partitions_requests=requests, skip_reason=reason)
+
+
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ends runs whose process is gone, such as after a power cut, so that they hold"
+    " nothing up.",
+)
+def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """End what is dead; ask for nothing: other sensors see what is left to do."""
+    with dagster_failures():
+        closed = close_dead_runs(context.instance, dt.datetime.now(dt.UTC))
+    for each in closed:
+        context.log.info(f"Ended run {each.run_id} of {each.job}. {each.reason}")
+    return dg.SkipReason(f"{len(closed):,} runs had lost their process and are ended.")
 
 
 @dg.sensor(
@@ -97,4 +115,4 @@ def orders_sensor(
     return dg.SensorResult(run_requests=requests, skip_reason=None if requests else sentence)
 
 
-SENSORS = (organisations_sensor, changes_sensor, inbox_sensor, orders_sensor)
+SENSORS = (organisations_sensor, dead_runs_sensor, changes_sensor, inbox_sensor, orders_sensor)

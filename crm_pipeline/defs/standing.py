@@ -49,12 +49,13 @@ def _failed_since(status: OrganisationStatus, moment: dt.datetime) -> bool:
 def unfinished_version(status: OrganisationStatus) -> str:
     """Name what an earlier run left to do, or return nothing.
 
-    The time of the failure is part of it, so that each rest that is over asks for one run.
+    The time of the failure is part of it, so that each rest that is over asks for one run; so is
+    which sync broke off, so that each that is killed is made good by another.
     """
-    if status.failed_at is None and not status.unknown:
+    if status.failed_at is None and not status.unknown and not status.broken_off:
         return ""
     failed_at = status.failed_at.isoformat() if status.failed_at else ""
-    return f"unfinished:{failed_at}:{status.unknown}:{status.outbox_pending}"
+    return f"unfinished:{failed_at}:{status.unknown}:{status.outbox_pending}:{status.broken_off}"
 
 
 def last_scans(runtime: Runtime, slugs: Sequence[str]) -> dict[str, dt.datetime | None]:

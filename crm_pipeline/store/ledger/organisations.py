@@ -8,9 +8,20 @@ import sqlalchemy as sa
 
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
 from crm_pipeline.store.ledger.inbox_counts import InboxCounts, read_counts
+from crm_pipeline.store.ledger.leases import is_dead
 from crm_pipeline.store.ledger.plans import OPEN_STATES
-from crm_pipeline.store.ledger.schema import organisations, outbox, plans, rejects, watermarks
+from crm_pipeline.store.ledger.schema import (
+    leases,
+    organisations,
+    outbox,
+    plans,
+    rejects,
+    watermarks,
+)
 from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
+
+#: How the leases of syncs are named, before the organisation.
+SYNC_LEASE = "sync:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +31,8 @@ class OrganisationStatus:
     ``inbox_pending`` counts webhooks that are not drained yet, ``outbox_pending`` changes of the
     newest plans that have no outcome yet, ``unknown`` those that may have been written;
     ``oldest_pending_seconds`` is the age of the oldest such webhook or plan.
-    ``watermarks`` maps ``<source>/<dataset>`` to a time or None.
+    ``watermarks`` maps ``<source>/<dataset>`` to a time or None. ``broken_off`` is not 0 when the
+    process of the newest sync died: then it is a number that no other such sync has.
     """
 
     organisation: str
@@ -35,6 +47,7 @@ class OrganisationStatus:
     failure_code: str | None = None
     failure_message: str | None = None
     oldest_pending_seconds: float | None = None
+    broken_off: int = 0
 
 
 class Organisations:
@@ -99,6 +112,7 @@ class Organisations:
                 marks.setdefault(mark.organisation, {})[name] = from_micros(mark.at)
             pending = _pending(connection, of(plans))
             now = to_micros(self._clock())
+            broken_off = _broken_off(connection, now)
             waiting = read_counts(connection, now)
         states = {}
         for slug in slugs:
@@ -119,6 +133,7 @@ class Organisations:
                 failure_code=row.failure_code if row else None,
                 failure_message=row.failure_message if row else None,
                 oldest_pending_seconds=None if oldest is None else (now - oldest) / 1_000_000,
+                broken_off=broken_off.get(slug, 0),
             )
         return states
 
@@ -140,6 +155,19 @@ def _counts(
         sa.select(table.c.organisation, sa.func.count()).where(where).group_by(table.c.organisation)
     )
     return {organisation: int(count) for organisation, count in connection.execute(query)}
+
+
+def _broken_off(connection: sa.Connection, now: int) -> dict[str, int]:
+    """Return the generations of the leases of syncs whose process died, by organisation.
+
+    Whoever ends gives its lease back (``until`` 0), so that few rows are looked at.
+    """
+    held = sa.select(leases).where(leases.c.until > 0, leases.c.name.startswith(SYNC_LEASE))
+    return {
+        lease.name.removeprefix(SYNC_LEASE): int(lease.generation)
+        for lease in connection.execute(held)
+        if lease.until <= now or is_dead(lease.owner)
+    }
 
 
 def _pending(
