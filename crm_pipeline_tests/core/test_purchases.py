@@ -179,7 +179,7 @@ def test_a_refunded_payment_cancels_its_purchase():
 
 def test_a_known_part_is_returned_and_the_whole_is_cancelled():
     part = refund_of(refunded_amount=400).refund
-    assert (part["kind"], part["amount"]) == ("return", "4.00")
+    assert (part["kind"], part.get("amount")) == ("return", "4.00")
     assert refund_of(refunded_amount=1450).refund["kind"] == "cancel"
 
 

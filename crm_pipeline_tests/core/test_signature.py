@@ -59,6 +59,13 @@ def test_every_other_form_of_the_header_is_refused(headers):
     assert not is_loke_signed(BODY, headers, [SECRET])
 
 
+@pytest.mark.parametrize("place", range(len("sha256="), len(SIGNED)))
+def test_one_wrong_digit_anywhere_in_a_signature_is_refused(place):
+    other = "0" if SIGNED[place] != "0" else "1"
+    header = f"{SIGNED[:place]}{other}{SIGNED[place + 1 :]}"
+    assert not is_loke_signed(BODY, [header], [SECRET])
+
+
 def test_the_old_secret_is_accepted_besides_the_new_one_and_a_retired_one_is_not():
     new, old, retired = (loke_signature(BODY, each) for each in ("new", "old", "retired"))
     assert is_loke_signed(BODY, [new], ["new", "old"])

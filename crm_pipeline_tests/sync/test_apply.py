@@ -1,9 +1,14 @@
 """Apply: every change once, whatever the CRM and the network do."""
 
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+
 import pytest
 
 from crm_pipeline.core.guards import GuardRules
 from crm_pipeline.core.policies import PlanPolicy
+from crm_pipeline.core.records import Change, WriteResult
 from crm_pipeline.errors import (
     CredentialsRefusedError,
     PlanGuardedError,
@@ -11,7 +16,7 @@ from crm_pipeline.errors import (
     TryLaterError,
 )
 from crm_pipeline.sandbox import FaultRule
-from crm_pipeline.sync.apply import approve_plan
+from crm_pipeline.sync.apply import apply_plan, approve_plan
 from crm_pipeline_tests.sync.workbench import ORGANISATION, Workbench, contact
 
 TEN = {f"loke:{number}": contact(f"Name {number}") for number in range(10)}
@@ -44,6 +49,44 @@ def test_an_update_sends_one_call_and_nothing_else(bench: Workbench):
     bench.bring({"loke:3": contact("Renamed")})
     assert bench.writes() == (0, 1)
     assert bench.remote()["loke:3"]["first_name"] == "Renamed"
+
+
+class Watched:
+    """The CRM's client; it notes which changes come before their intents, and how many at once."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.unannounced: list[str] = []
+        self.sizes: list[int] = []
+        self._api, self._ledger = bench.connect(), bench.ws.ledger
+        self.find, self.close = self._api.find, self._api.close
+
+    def write(self, changes: Sequence[Change]) -> Sequence[WriteResult]:
+        self.sizes.append(len(changes))
+        rows = self._ledger.outbox.unfinished(ORGANISATION, "crm_com")
+        known = {row.key for row in rows if row.state == "sending"}
+        self.unannounced += [change.key for change in changes if change.key not in known]
+        return self._api.write(changes)
+
+
+def test_every_intent_is_durable_before_its_call_leaves(bench: Workbench):
+    bench.want(TEN)
+    header = bench.plan()
+    with closing(Watched(bench)) as api:
+        report = apply_plan(bench.ws, ORGANISATION, bench.binding, api, header)  # type: ignore[arg-type]
+    assert api.unannounced == []
+    assert report.counts["applied"] == 10
+
+
+def test_no_call_carries_more_changes_than_the_crm_takes(bench: Workbench):
+    bench.want(TEN)
+    header = bench.plan()
+    spec = bench.binding.spec
+    kinds = tuple(replace(kind, batch_size=3) for kind in spec.kinds)
+    binding = replace(bench.binding, spec=replace(spec, kinds=kinds))
+    with closing(Watched(bench)) as api:
+        report = apply_plan(bench.ws, ORGANISATION, binding, api, header)  # type: ignore[arg-type]
+    assert sorted(api.sizes) == [1, 3, 3, 3]
+    assert report.counts["applied"] == 10
 
 
 @pytest.mark.parametrize("kind", ["cut_before", "cut_after"])

@@ -105,6 +105,9 @@ def test_no_path_brings_an_erased_person_back(world: World):
 
     world.restore_lake(kept)
     world.sync("--full")
+    with world.runtime() as runtime:
+        desired = runtime.workspace.lake.current(SLUG, "desired/contacts", "key").read_all()
+    assert f"loke:{CANARY}" not in desired.column("key").to_pylist()
     assert is_anonymous(world)
     assert world.remote_codes() == codes
     assert world.hits() != []

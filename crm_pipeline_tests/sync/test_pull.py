@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import errno
+import os
 
 import pytest
 
-from crm_pipeline.errors import CrmPipelineError, SourceUnstableError
+from crm_pipeline.errors import CrmPipelineError, SourceUnstableError, TryLaterError
 from crm_pipeline.sandbox.control.faults import FaultRule
 from crm_pipeline.sources.loke import SOURCE
 from crm_pipeline.store.ledger import Ledger
@@ -173,6 +175,45 @@ def test_a_failed_page_moves_no_watermark_and_the_next_pull_covers_the_gap(desk)
     assert desk.watermark() == mark
     desk.sandbox.loke.faults.clear()
     desk.pull()
+    assert same_names(desk)
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Make the lake's disk take nothing for the length of a block."""
+
+    def refuse(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    @contextlib.contextmanager
+    def fill():
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", refuse)
+            yield
+
+    return fill
+
+
+def test_a_full_disk_moves_no_watermark_and_the_next_pull_covers_the_gap(desk, full_disk):
+    desk.pull()
+    mark = desk.watermark()
+    desk.change(count=3, fields={"lastName": "Unlanded"})
+    with full_disk(), pytest.raises(TryLaterError):
+        desk.pull()
+    assert desk.watermark() == mark
+    assert desk.pull().rows_landed == 3
+    assert same_names(desk)
+
+
+def test_a_first_load_that_met_a_full_disk_leaves_no_page_out(desk, full_disk):
+    desk.rules = dataclasses.replace(desk.rules, group_pages=1)
+    desk.sandbox.loke.faults.add(FaultRule(kind="status", page=2, times=None, status=500))
+    with pytest.raises(CrmPipelineError):
+        desk.pull()
+    desk.sandbox.loke.faults.clear()
+    with full_disk(), pytest.raises(TryLaterError):
+        desk.pull()
+    assert desk.pull().rows_landed == 15
     assert same_names(desk)
 
 

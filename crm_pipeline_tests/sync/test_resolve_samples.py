@@ -127,7 +127,21 @@ def test_an_address_that_moves_to_an_old_customer_joins_nobody(ground):
     resolve(ground)
     ground.land("loke", "customers", customer("a"))
     resolve(ground)
-    assert ground.desired("contacts").keys() == {"loke:a", "sopost:p-1"}
+    contacts = ground.desired("contacts")
+    assert contacts.keys() == {"loke:a", "sopost:p-1"}
+    assert contacts["loke:a"]["email"] == "asha@example.com"
+    assert "custom.loke_customer_id" not in contacts["sopost:p-1"]
+
+
+def test_a_second_customer_with_the_address_is_a_contact_of_their_own(ground):
+    ground.land("sopost", "orders", order("o-1"))
+    resolve(ground)
+    for row_id in ("a", "b"):
+        ground.land("loke", "customers", customer(row_id))
+        resolve(ground)
+    contacts = ground.desired("contacts")
+    assert contacts.keys() == {"sopost:p-1", "loke:b"}
+    assert contacts["sopost:p-1"]["custom.loke_customer_id"] == "a"
 
 
 def test_the_link_outlives_a_change_of_address(ground):

@@ -177,6 +177,14 @@ def test_no_later_plan_writes_again_what_was_undone(bench: Workbench, wrong: str
     assert len(rejects) == 5
 
 
+def test_one_of_several_undone_values_is_not_written_again_either(bench: Workbench, wrong: str):
+    take_back(bench, wrong)
+    bench.want({"loke:1": contact("Wrong 1")})
+    report = bench.apply(bench.plan(is_full=True))
+    assert (report.counts["applied"], report.reject_reasons) == (0, {"undone": 5})
+    assert names(bench)["loke:1"] == right(1)
+
+
 def test_everybody_else_and_every_other_value_is_sent_as_always(bench: Workbench, wrong: str):
     take_back(bench, wrong)
     bench.want({"loke:1": contact("Third"), "loke:new": contact("New")})

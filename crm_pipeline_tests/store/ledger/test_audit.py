@@ -1,11 +1,12 @@
 """The audit log: whatever is done to it afterwards is found, in both databases."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
-from crm_pipeline.core.audit import INSTALLATION, AuditHead
+from crm_pipeline.core.audit import INSTALLATION, AuditHead, sealed
 from crm_pipeline.errors import BugError
 from crm_pipeline.store.ledger.migrating import revisions
 from crm_pipeline.store.ledger.schema import VERSION_TABLE
@@ -67,6 +68,17 @@ def test_every_change_of_an_entry_is_found_and_the_first_bad_entry_is_named(
     fault = written.verify(ACME)
     assert fault.chain == ACME
     assert fault.seq == (4 if change.startswith(("chain", "seq")) else 3)
+
+
+def test_an_entry_that_was_changed_and_sealed_anew_does_not_lead_to_the_next(written, tamper):
+    entry = list(written.entries(ACME))[2]
+    forged = sealed(replace(entry, who="otto"))
+    tamper(
+        f"UPDATE audit SET who = 'otto', hash = '{forged.hash}' WHERE chain = '{ACME}' AND seq = 3"
+    )
+    fault = written.verify(ACME)
+    assert fault is not None
+    assert (fault.seq, fault.problem) == (4, "It does not follow from the entry before it.")
 
 
 def test_an_entry_taken_out_of_the_middle_is_found(written, tamper):
