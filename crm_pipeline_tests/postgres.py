@@ -47,8 +47,11 @@ def owner() -> pwd.struct_passwd | None:
 
 
 @contextlib.contextmanager
-def running_cluster() -> Iterator[str]:
-    """Start an empty cluster, yield the URL of its ``postgres`` database, remove it at the end."""
+def running_cluster(*options: str, is_durable: bool = False) -> Iterator[str]:
+    """Start an empty cluster, yield the URL of its ``postgres`` database, remove it at the end.
+
+    ``options`` are settings of the server. Only a durable one waits for its disk.
+    """
     binaries, account = find_binaries(), owner()
     home = Path(tempfile.mkdtemp(prefix="crm-pg-"))  # short: a socket's path ends at 107 bytes
     if account:
@@ -75,8 +78,10 @@ def running_cluster() -> Iterator[str]:
 
     # The sort order is C and the encoding UTF-8 wherever the tests run.
     run("initdb", "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
-    options = f"-c listen_addresses='' -c unix_socket_directories='{home}' -c fsync=off"
-    run("pg_ctl", "-w", "-l", str(home / "log"), "-o", options, "start")
+    settings = ("listen_addresses=''", f"unix_socket_directories='{home}'", *options)
+    settings += (f"fsync={'on' if is_durable else 'off'}",)
+    given = " ".join(f"-c {each}" for each in settings)
+    run("pg_ctl", "-w", "-l", str(home / "log"), "-o", given, "start")
     try:
         yield database_url(home, "postgres")
     finally:

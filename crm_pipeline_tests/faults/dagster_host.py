@@ -4,7 +4,6 @@ Here: starting, looking, killing. A process is killed by its number, found by it
 """
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -159,9 +158,3 @@ def kill(pids: list[int]) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def dagster_said(host: DagsterHost, words: str) -> bool:
-    """Whether a line of a log of Dagster's matches."""
-    logs = host.product.folder.glob("dagster-*.log")
-    return any(re.search(words, each.read_text(errors="replace")) for each in logs)

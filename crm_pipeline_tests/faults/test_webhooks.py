@@ -6,24 +6,32 @@ import json
 import os
 import re
 import resource
-import shutil
-import signal
 import sqlite3
-import subprocess
 import threading
 import time
 import uuid
 from contextlib import closing
+from pathlib import Path
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import create_engine, event, make_url, text
 
 from crm_pipeline.store.ledger import Ledger
 from crm_pipeline.sync.drain import DrainRules
 from crm_pipeline_tests.acceptance.trading import spelled_anew
+from crm_pipeline_tests.faults.dagster_host import below
+from crm_pipeline_tests.faults.tracing import acknowledged, traced
+from crm_pipeline_tests.postgres import PostgresMissingError, running_cluster
 from crm_pipeline_tests.sync.mailroom import CUSTOMER
 from crm_pipeline_tests.webhooks.conftest import environ, ledger, now, receiver  # noqa: F401
-from crm_pipeline_tests.webhooks.running import PATH_SECRET, call, loke_body, sopost_body
+from crm_pipeline_tests.webhooks.running import (
+    PATH_SECRET,
+    RunningReceiver,
+    call,
+    environment,
+    loke_body,
+    sopost_body,
+)
 
 SOPOST = f"/webhooks/sopost/acme/{PATH_SECRET}"
 
@@ -137,35 +145,49 @@ def test_statistics_with_the_short_customer_clear_nothing_while_loke_is_down(alo
 
 def test_every_acknowledgement_comes_after_an_fsync(receiver, ledger, tmp_path):  # noqa: F811
     """A kill loses nothing that the kernel has; only the order of system calls proves more."""
-    strace = shutil.which("strace")
-    if strace is None:
-        pytest.skip("strace is not installed")
-    trace = tmp_path / "trace"
-    process = receiver.process.pid
-    watch = subprocess.Popen(
-        [strace, "-f", "-e", "trace=fdatasync,fsync,write,writev,sendto,sendmsg", "-s", "16",
-         "-o", str(trace), "-p", str(process)],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    told = watch.stderr.readline()
-    if "attached" not in told:
-        watch.wait()
-        pytest.skip(f"strace may not attach here: {told.strip()}")
+    with traced(tmp_path / "trace", [receiver.process.pid]):
+        send_forty(receiver)
+    assert acknowledged(tmp_path / "trace") == (40, 0)
+
+
+def send_forty(receiver):  # noqa: F811
     for number in range(20):
         assert receiver.post_loke(loke_body(number)).status == 200
         assert receiver.post(SOPOST, sopost_body(event_id=f"e{number}", order_id=str(
             uuid.UUID(int=number)))).status == 200  # fmt: skip
-    watch.send_signal(signal.SIGINT)
-    watch.communicate(timeout=20)
-    is_synced, acknowledged, bare = False, 0, 0
-    for line in trace.read_text().splitlines():
-        if re.search(r"(fdatasync|fsync)(\(\d+\)| resumed>\)).*= 0", line):
-            is_synced = True
-        elif '"HTTP/1.1 200' in line:
-            acknowledged += 1
-            bare += not is_synced
-            is_synced = False
-    assert (acknowledged, bare) == (40, 0)
+
+
+@pytest.mark.postgres
+def test_every_acknowledgement_comes_after_postgres_has_synced_its_log(tmp_path):
+    """Though its database is set to answer before that, and nothing else syncs meanwhile."""
+    try:
+        cluster = running_cluster("wal_writer_delay=10s", is_durable=True)
+        with cluster as url:
+            for sql in ("CREATE DATABASE hooks", "ALTER DATABASE hooks SET synchronous_commit=off"):
+                run_sql(url, sql)
+            hooks = make_url(url).set(database="hooks").render_as_string(hide_password=False)
+            with closing(Ledger(hooks, clock=now)) as made:
+                made.migrate()
+            with RunningReceiver(tmp_path, environment(tmp_path, hooks)) as running:
+                assert running.post_loke(loke_body(100)).status == 200
+                server = server_pid(url)
+                with traced(tmp_path / "trace", [running.process.pid, server, *below(server)]):
+                    send_forty(running)
+    except PostgresMissingError as error:
+        pytest.skip(str(error))
+    assert acknowledged(tmp_path / "trace") == (40, 0)
+
+
+def run_sql(url, sql):
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(sql))
+    engine.dispose()
+
+
+def server_pid(url):
+    folder = Path(make_url(url).query["host"])
+    return int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
 
 
 def test_a_full_disk_asks_for_another_try_and_recovers_by_itself(receiver, ledger):  # noqa: F811
