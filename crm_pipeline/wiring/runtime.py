@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from crm_pipeline.core.records import Progress
+from crm_pipeline.core.records import Progress, Waits
 from crm_pipeline.errors import ConfigurationError
 from crm_pipeline.settings import (
     ConfigProblem,
@@ -34,6 +34,23 @@ if TYPE_CHECKING:
 def utc_now() -> dt.datetime:
     """Return the wall clock, aware, in UTC: the product's one reading of it."""
     return dt.datetime.now(dt.UTC)
+
+
+def storage_waits(waits: Waits) -> Mapping[str, str]:
+    """Return how long object storage may take, in the words of its library.
+
+    All tries together end before a lease does: the library may keep Python's lock while it waits,
+    and the lease cannot be renewed then.
+
+    >>> storage_waits(Waits(lease_seconds=60))["timeout"]
+    '30.0s'
+    """
+    return {
+        "connect_timeout": f"{waits.connect_seconds}s",
+        "timeout": f"{min(waits.timeout_seconds, waits.lease_seconds / 2)}s",
+        "retry_timeout": f"{min(waits.timeout_seconds, waits.lease_seconds / 3)}s",
+        "max_retries": str(waits.attempts - 1),
+    }
 
 
 def _report_to_nobody(_progress: Progress) -> None:
@@ -172,7 +189,11 @@ class Runtime:
 
         return Workspace(
             ledger=self.ledger,
-            lake=Lake(self.settings.lake_url, clock=self.clock),
+            lake=Lake(
+                self.settings.lake_url,
+                clock=self.clock,
+                storage_options=storage_waits(self.settings.waits),
+            ),
             clock=self.clock,
             report_progress=self._report_progress,
             waits=self.settings.waits,

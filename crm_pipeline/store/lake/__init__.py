@@ -5,7 +5,12 @@ a table's columns mean (``sync``). The only place that knows Delta and DuckDB.
 """
 
 from crm_pipeline.store.lake.erasing import Eraser, RowsToErase
-from crm_pipeline.store.lake.failures import LakeBusyError, LakeDamagedError, LakeUnavailableError
+from crm_pipeline.store.lake.failures import (
+    LakeBusyError,
+    LakeDamagedError,
+    LakeRefusedError,
+    LakeUnavailableError,
+)
 from crm_pipeline.store.lake.lake import Lake
 from crm_pipeline.store.lake.session import LakeSession
 
@@ -14,6 +19,7 @@ __all__ = [
     "Lake",
     "LakeBusyError",
     "LakeDamagedError",
+    "LakeRefusedError",
     "LakeSession",
     "LakeUnavailableError",
     "RowsToErase",

@@ -17,7 +17,11 @@ import pyarrow.parquet as pq
 
 from crm_pipeline.core.ports import Clock
 from crm_pipeline.store.lake.checking import FileCheck
-from crm_pipeline.store.lake.failures import LakeUnavailableError
+from crm_pipeline.store.lake.failures import (
+    LakeUnavailableError,
+    storage_calls,
+    storage_failure,
+)
 from crm_pipeline.store.lake.parquet import DataFile, write_file
 from crm_pipeline.store.lake.places import LocalPlace, Place, RemotePlace, sync_directory
 from crm_pipeline.store.lake.tables import Table
@@ -81,7 +85,8 @@ class Eraser:
             root = self._place.root / organisation
             found = {str(log.parent.relative_to(root)) for log in root.glob(f"**/{_LOG}")}
         else:
-            paths = self._files_below(organisation, is_deep=True)
+            with storage_calls(organisation):
+                paths = self._files_below(organisation, is_deep=True)
             found = {path.partition(f"/{_LOG}/")[0] for path in paths if f"/{_LOG}/" in path}
         return sorted(found)
 
@@ -121,10 +126,11 @@ class Eraser:
         opened = Table(self._place, organisation, table)
         current = {file.name for file in opened.files()}
         if not isinstance(self._place, LocalPlace):
-            old = set(self._files_below(opened.folder, is_deep=False)) - current
-            files = self._filesystem(opened.folder)
-            for name in sorted(old):
-                files.delete_file(name)
+            with storage_calls(opened.folder):
+                old = set(self._files_below(opened.folder, is_deep=False)) - current
+                files = self._filesystem(opened.folder)
+                for name in sorted(old):
+                    files.delete_file(name)
             return len(old)
         folder = self._place.root / opened.folder
         old = {each.name for each in os.scandir(folder) if each.is_file()} - current
@@ -138,20 +144,20 @@ class Eraser:
         return self._place.remove_dead_spills() if isinstance(self._place, LocalPlace) else 0
 
     def _count_in(self, folder: str, file: DataFile, rows: RowsToErase) -> int:
-        with self._opened(folder, file) as parquet:
+        with storage_calls(folder), self._opened(folder, file) as parquet:
             return sum(
                 pc.sum(rows.mask(each)).as_py() or 0 for each in _tables(parquet, _columns(rows))
             )
 
     def _rewritten(self, table: Table, file: DataFile, rows: RowsToErase) -> list[DataFile]:
-        with self._opened(table.folder, file) as parquet:
+        with storage_calls(table.folder), self._opened(table.folder, file) as parquet:
             kept = (each.filter(pc.invert(rows.mask(each))) for each in _tables(parquet, None))
             batches = (batch for each in kept for batch in each.to_batches())
             reader = pa.RecordBatchReader.from_batches(parquet.schema_arrow, batches)
             try:
                 new = write_file(self._place, table.folder, reader)
             except OSError as error:
-                raise LakeUnavailableError(
+                raise storage_failure(table.folder, error) or LakeUnavailableError(
                     f"The storage did not take rows for the table {table.folder}"
                     f" ({type(error).__name__}).",
                     not_done="Nothing of the table was erased.",

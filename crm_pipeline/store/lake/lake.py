@@ -10,7 +10,7 @@ import pyarrow.dataset as ds
 from crm_pipeline.core.ports import Clock
 from crm_pipeline.store.lake.checking import FileCheck, remote_dataset
 from crm_pipeline.store.lake.erasing import Eraser
-from crm_pipeline.store.lake.failures import LakeUnavailableError
+from crm_pipeline.store.lake.failures import LakeUnavailableError, storage_calls, storage_failure
 from crm_pipeline.store.lake.parquet import DataFile, write_file
 from crm_pipeline.store.lake.places import LocalPlace, RemotePlace, place_for
 from crm_pipeline.store.lake.session import DEFAULT_MEMORY, LakeSession
@@ -108,7 +108,8 @@ class Lake:
         schema = opened.schema()
         if isinstance(self._place, RemotePlace):
             files = _since(opened.files(), since_batch)
-            return schema, remote_dataset(self._place, opened.folder, files, schema)
+            with storage_calls(opened.folder):
+                return schema, remote_dataset(self._place, opened.folder, files, schema)
         return schema, self.files(organisation, table, since_batch=since_batch)
 
     def session(self) -> LakeSession:
@@ -181,7 +182,8 @@ class Lake:
     ) -> int:
         """Delete files that no version of the last hours needs; return how many there were."""
         delta = self._table(organisation, table).open()
-        deleted = delta.vacuum(retention_hours, dry_run=False, enforce_retention_duration=False)
+        with storage_calls(f"{organisation}/{table}"):
+            deleted = delta.vacuum(retention_hours, dry_run=False, enforce_retention_duration=False)
         self._place.settle_log(f"{organisation}/{table}")
         if isinstance(self._place, LocalPlace):
             self._place.sweep_spills((self._clock() - _SPILL_AGE).timestamp())
@@ -212,7 +214,7 @@ class Lake:
         try:
             file = write_file(self._place, folder, reader)
         except OSError as error:
-            raise LakeUnavailableError(
+            raise storage_failure(folder, error) or LakeUnavailableError(
                 f"The storage did not take rows for the table {folder} ({type(error).__name__}).",
                 not_done="None of them was added.",
                 remedy="Look at space and reach of the lake, then run again.",

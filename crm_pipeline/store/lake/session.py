@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 import duckdb
 import pyarrow as pa
 
-from crm_pipeline.store.lake.failures import damaged
+from crm_pipeline.store.lake.failures import damaged, storage_calls
 from crm_pipeline.store.lake.places import hold_folder
 
 #: Rows of one batch of a result.
@@ -229,13 +229,15 @@ class LakeSession:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        """Name the tables when a page of object storage is not what was written."""
-        try:
-            yield
-        except (duckdb.Error, OSError, pa.ArrowException) as error:
-            if _BAD_PAGE not in str(error):
-                raise
-            raise damaged(", ".join(self._attached), "a page's checksum does not fit") from error
+        """Name the tables when object storage fails, or a page of it is not what was written."""
+        tables = ", ".join(self._attached)
+        with storage_calls(tables):
+            try:
+                yield
+            except (duckdb.Error, OSError, pa.ArrowException) as error:
+                if _BAD_PAGE not in str(error):
+                    raise
+                raise damaged(tables, "a page's checksum does not fit") from error
 
     def _register_empty(self, name: str, schema: pa.Schema) -> str:
         self.register(name, schema.empty_table())

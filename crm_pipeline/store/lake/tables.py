@@ -20,6 +20,8 @@ from crm_pipeline.store.lake.failures import (
     LakeBusyError,
     TableUnknownError,
     damaged,
+    storage_calls,
+    storage_failure,
 )
 from crm_pipeline.store.lake.parquet import DataFile
 from crm_pipeline.store.lake.places import LocalPlace, Place
@@ -45,11 +47,12 @@ class Table:
 
     def exists(self) -> bool:
         """Whether anybody has written the table."""
-        return bool(
-            DeltaTable.is_deltatable(
-                self._place.uri(self.folder), storage_options=self._place.storage_options
+        with storage_calls(self.folder):
+            return bool(
+                DeltaTable.is_deltatable(
+                    self._place.uri(self.folder), storage_options=self._place.storage_options
+                )
             )
-        )
 
     def open(self) -> DeltaTable:
         """Return the table at its newest version.
@@ -71,7 +74,10 @@ class Table:
         except TableNotFoundError as error:
             raise TableUnknownError(f"Nobody has written the table {self.folder}.") from error
         except (DeltaError, OSError, ValueError) as error:
-            raise damaged(self.folder, "its log cannot be read") from error
+            failure = None
+            if not isinstance(self._place, LocalPlace):
+                failure = storage_failure(self.folder, error)
+            raise failure or damaged(self.folder, "its log cannot be read") from error
 
     def schema(self) -> pa.Schema:
         """Return the columns of the table."""
@@ -107,6 +113,12 @@ class Table:
         self._enter(actions, mode, schema)
 
     def _enter(
+        self, actions: list[AddAction | RemoveAction], mode: Mode, schema: pa.Schema
+    ) -> None:
+        with storage_calls(self.folder):
+            self._enter_calls(actions, mode, schema)
+
+    def _enter_calls(
         self, actions: list[AddAction | RemoveAction], mode: Mode, schema: pa.Schema
     ) -> None:
         delta = self.open()
@@ -149,6 +161,10 @@ class Table:
 
     def ensure(self, schema: pa.Schema) -> None:
         """Create the table, or give it the columns that it lacks."""
+        with storage_calls(self.folder):
+            self._ensure(schema)
+
+    def _ensure(self, schema: pa.Schema) -> None:
         self._place.prepare(self.folder)
         if not self.exists():
             DeltaTable.create(
