@@ -1,7 +1,10 @@
 """A real sandbox, a real ledger and a real lake for every test of the use cases."""
 
 import datetime as dt
-from collections.abc import Iterator
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,6 +127,22 @@ def desk(running: Sandbox, shared_clock: TurnedClock, tmp_path: Path):
     yield Desk(ws=ws, sandbox=running, api=api, clock=shared_clock)
     api.close()
     ledger.close()
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """Make the lake's disk take nothing for the length of a block."""
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    @contextmanager
+    def fill() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", refuse)
+            yield
+
+    return fill
 
 
 @pytest.fixture

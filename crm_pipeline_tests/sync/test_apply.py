@@ -14,6 +14,7 @@ from crm_pipeline.errors import (
     PlanGuardedError,
     PlanStaleError,
     TryLaterError,
+    UnbalancedError,
 )
 from crm_pipeline.sandbox import FaultRule
 from crm_pipeline.sync.apply import apply_plan, approve_plan
@@ -101,6 +102,20 @@ def test_a_cut_connection_is_looked_up_and_never_posted_twice(bench: Workbench, 
     assert posts == (13 if kind == "cut_before" else 10)
 
 
+def test_an_update_that_was_cut_off_before_it_was_sent_is_sent_by_the_next_run(bench: Workbench):
+    bench.bring(TEN)
+    bench.want({"loke:3": contact("Renamed")})
+    header = bench.plan()
+    bench.sandbox.crm_com.faults.add(FaultRule(kind="cut_before", times=None))
+    with pytest.raises(TryLaterError):
+        bench.apply(header)
+    (left,) = bench.ws.ledger.outbox.unfinished(ORGANISATION, "crm_com")
+    assert (left.key, left.state) == ("loke:3", "unknown")
+    bench.sandbox.crm_com.faults.clear()
+    assert bench.apply(header).counts["applied"] == 1
+    assert bench.remote()["loke:3"]["first_name"] == "Renamed"
+
+
 def test_a_429_is_waited_for_and_tried_again(bench: Workbench):
     bench.sandbox.crm_com.faults.add(
         FaultRule(kind="status", status=429, method="POST", times=4, retry_after=0)
@@ -160,6 +175,30 @@ def test_a_dead_crm_ends_the_run_and_the_next_one_finishes_it(bench: Workbench):
     bench.sandbox.crm_com.faults.clear()
     assert bench.apply(header).counts["applied"] == 10
     assert len(bench.remote()) == 10
+
+
+def test_what_a_dead_crm_left_is_in_the_next_incremental_plan(bench: Workbench):
+    bench.bring(TEN)
+    bench.sandbox.crm_com.faults.add(FaultRule(kind="status", status=503, times=None))
+    bench.want({"loke:3": contact("Renamed")})
+    with pytest.raises(TryLaterError):
+        bench.apply(bench.plan())
+    bench.sandbox.crm_com.faults.clear()
+    bench.recover()
+    header = bench.plan()
+    assert (header.is_full, header.size) == (False, 1)
+    assert bench.apply(header).counts["applied"] == 1
+    assert bench.remote()["loke:3"]["first_name"] == "Renamed"
+
+
+def test_a_run_in_which_a_change_got_lost_is_red(bench: Workbench):
+    bench.want(TEN)
+    header = bench.plan()
+    rows = bench.ws.lake.scan(ORGANISATION, "plan/crm_com", where="seq < 9").read_all()
+    bench.ws.lake.replace(ORGANISATION, "plan/crm_com", rows.to_reader())
+    with pytest.raises(UnbalancedError, match="10 changes and 9 outcomes"):
+        bench.apply(header)
+    assert bench.ws.ledger.plans.list(ORGANISATION, "crm_com")[0].status != "applied"
 
 
 def test_an_older_plan_is_stale(bench: Workbench):

@@ -5,7 +5,7 @@ import datetime as dt
 
 import pytest
 
-from crm_pipeline.errors import UnreachableError
+from crm_pipeline.errors import TryLaterError, UnreachableError
 from crm_pipeline.sandbox import FaultRule
 from crm_pipeline.sources.loke import SOURCE as LOKE
 from crm_pipeline.sync.drain import DrainRules, draining, settle_pulled
@@ -122,6 +122,16 @@ def test_a_replay_of_an_old_event_changes_nothing(alone):
     report = alone.drain()
     assert (report.landed, report.settled) == (0, 1)
     assert alone.current() == before
+
+
+def test_a_full_disk_leaves_every_event_to_the_next_drain(alone, full_disk):
+    alone.post(*CREATED_EVENT)
+    alone.drain()
+    alone.post(*UPDATED_EVENT)
+    with full_disk(), pytest.raises(TryLaterError):
+        alone.drain()
+    report = alone.drain()
+    assert (report.landed, report.settled, report.failed) == (1, 1, 0)
 
 
 def test_two_versions_of_one_second_are_settled_by_reading(desk, mailbox):

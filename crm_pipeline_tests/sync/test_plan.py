@@ -1,7 +1,14 @@
 """Plans: what is compared, what is found, how it is named."""
 
+from dataclasses import replace
+
+from crm_pipeline.core.records import PlanHeader
+from crm_pipeline.core.subject import CUSTOMER, Subject
+from crm_pipeline.core.tombstones import key_name, tombstone
+from crm_pipeline.store.keyfile import KeyFile
+from crm_pipeline.store.ledger.tombstones import Stone
 from crm_pipeline.sync.plan import iter_changes
-from crm_pipeline_tests.sync.workbench import Workbench, contact
+from crm_pipeline_tests.sync.workbench import ORGANISATION, Workbench, contact
 
 
 def test_everything_is_new_in_a_first_plan(bench: Workbench):
@@ -107,3 +114,23 @@ def test_a_person_missing_from_the_source_is_kept_unless_the_organisation_archiv
     bench.apply(header)
     assert bench.remote()["loke:1"]["email_opt_out"] is True
     assert bench.plan(is_full=True).size == 0
+
+
+def keys_of(bench: Workbench, header: PlanHeader) -> set[str]:
+    return {change.key for change in iter_changes(bench.ws, header)}
+
+
+def test_no_kind_of_plan_makes_an_erased_person_anew(bench: Workbench):
+    bench.ws = replace(bench.ws, tombstone_key=KeyFile(bench.folder / "tombstone.key"))
+    key = bench.ws.tombstone_key.ensure()
+    digest = tombstone(key, ORGANISATION, CUSTOMER, "gone")
+    stone = Stone(kind=CUSTOMER, digest=digest, key_name=key_name(key))
+    bench.ws.ledger.tombstones.begin(ORGANISATION, "erasure", Subject(), [stone])
+    bench.want({"loke:gone": contact(), "loke:1": contact()})
+    first = bench.plan(is_full=True)
+    assert keys_of(bench, first) == {"loke:1"}
+    bench.apply(first)
+    bench.want({"loke:gone": contact("Back"), "loke:2": contact()})
+    incremental = bench.plan()
+    assert not incremental.is_full
+    assert keys_of(bench, incremental) == {"loke:2"}

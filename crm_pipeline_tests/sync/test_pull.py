@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import errno
-import os
 
 import pytest
 
@@ -176,22 +174,6 @@ def test_a_failed_page_moves_no_watermark_and_the_next_pull_covers_the_gap(desk)
     desk.sandbox.loke.faults.clear()
     desk.pull()
     assert same_names(desk)
-
-
-@pytest.fixture
-def full_disk(monkeypatch):
-    """Make the lake's disk take nothing for the length of a block."""
-
-    def refuse(_descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    @contextlib.contextmanager
-    def fill():
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", refuse)
-            yield
-
-    return fill
 
 
 def test_a_full_disk_moves_no_watermark_and_the_next_pull_covers_the_gap(desk, full_disk):

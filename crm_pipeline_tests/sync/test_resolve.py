@@ -3,12 +3,14 @@
 import dataclasses
 import json
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.core.fingerprint import fingerprint
 from crm_pipeline.core.mapping import DEFAULT_LOKE_CUSTOMER, FieldMapping, MappingContext, override
 from crm_pipeline.core.records import ConsentRecord
+from crm_pipeline.errors import TryLaterError
 from crm_pipeline.sync.resolve import DESIRED_TABLE
 from crm_pipeline_tests.sync.conftest import ORGANISATION, SLUG
 
@@ -85,6 +87,17 @@ def test_a_pass_that_was_killed_before_its_end_is_repeated(desk):
     assert contacts(desk) == before
 
 
+def test_contacts_that_a_full_disk_did_not_take_are_worked_out_again(desk, full_disk):
+    desk.pull()
+    desk.resolve()
+    changed = desk.change(count=3, fields={"firstName": "Unwritten"})
+    desk.pull()
+    with full_disk(), pytest.raises(TryLaterError):
+        desk.resolve()
+    assert desk.resolve().rows == 3
+    assert {fields_of(desk, row_id)["first_name"] for row_id in changed} == {"Unwritten"}
+
+
 def test_another_mapping_is_applied_to_everybody(desk):
     desk.pull()
     desk.resolve()
@@ -135,6 +148,27 @@ def test_an_opt_out_from_elsewhere_outlives_a_repeated_opt_in(desk):
     assert (fields["email_opt_out"], fields["sms_opt_out"]) == (False, True)
     assert consent(desk, row_id, False) == (True, True)
     assert consent(desk, row_id, True) == (False, False)
+
+
+def test_a_yes_of_the_year_2999_does_not_outlive_an_opt_out_from_elsewhere(desk):
+    row_id = next(iter(desk.at_source()))
+    answer = {"hasAgreedToMarketing": True}
+    desk.change(ids=[row_id], fields=answer, updated_at="2999-01-01T00:00:00Z")
+    desk.pull()
+    desk.resolve()
+    assert fields_of(desk, row_id)["email_opt_out"] is False
+    desk.clock.turn(seconds=1)
+    refusal = ConsentRecord(
+        key=f"loke:{row_id}",
+        channel="email",
+        is_granted=False,
+        at=desk.clock(),
+        seen_at=desk.clock(),
+        origin="crm_com",
+    )
+    desk.ws.ledger.consents.append(SLUG, [refusal])
+    desk.resolve(is_full=True)
+    assert fields_of(desk, row_id)["email_opt_out"] is True
 
 
 def test_only_answers_that_changed_are_recorded(desk):

@@ -19,7 +19,7 @@ from crm_pipeline.destinations import load_destinations
 from crm_pipeline.sandbox import Sandbox
 from crm_pipeline.store.lake import Lake
 from crm_pipeline.store.ledger import Ledger
-from crm_pipeline.sync.apply import ApplyReport, apply_plan
+from crm_pipeline.sync.apply import ApplyReport, apply_plan, recover_writes
 from crm_pipeline.sync.binding import DestinationBinding
 from crm_pipeline.sync.plan import make_plan
 from crm_pipeline.sync.verify import DriftReport, verify
@@ -155,6 +155,14 @@ class Workbench:
         api = self.connect()
         try:
             return apply_plan(self.ws, ORGANISATION, self.binding, api, header)
+        finally:
+            api.close()
+
+    def recover(self) -> int:
+        """Find out what became of writes without an outcome; return how many there were."""
+        api = self.connect()
+        try:
+            return recover_writes(self.ws, ORGANISATION, self.binding, api)
         finally:
             api.close()
 

@@ -190,6 +190,36 @@ def test_a_storage_that_takes_nothing_is_an_error_to_try_again_and_leaves_nothin
     assert names(lake.scan(ORG, TABLE)) == {"a": "A"}
 
 
+def test_a_full_disk_under_a_new_table_is_an_error_to_try_again(lake, monkeypatch):
+    def refuse(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(LakeUnavailableError, match="landed/loke/customers"):
+            lake.append(ORG, TABLE, rows(1, ("a", "A", 0)))
+    assert lake.append(ORG, TABLE, rows(1, ("a", "A", 0))) == 1
+    assert names(lake.scan(ORG, TABLE)) == {"a": "A"}
+
+
+def test_a_full_disk_under_the_log_is_an_error_to_try_again(lake, tmp_path, monkeypatch):
+    lake.append(ORG, TABLE, rows(1, ("a", "A", 0)))
+    log = (tmp_path / "lake" / ORG / TABLE / "_delta_log").stat()
+    fsync = os.fsync
+
+    def refuse(descriptor):
+        if os.path.samestat(os.fstat(descriptor), log):
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(LakeUnavailableError, match="landed/loke/customers"):
+            lake.append(ORG, TABLE, rows(2, ("b", "B", 0)))
+    lake.append(ORG, TABLE, rows(3, ("b", "B", 0)))
+    assert names(lake.current(ORG, TABLE, "id")) == {"a": "A", "b": "B"}
+
+
 def test_vacuum_removes_what_killed_processes_left(lake, tmp_path):
     lake.append(ORG, TABLE, rows(1, ("a", "A", 0)))
     left = tmp_path / "lake" / ".spill-killed"
