@@ -81,7 +81,7 @@ def config(folder: Path, ports: dict[str, int]) -> Path:
         text = text.replace(line + "\n", "")
     for old, new in (
         ("listen 443 ssl", f"listen 127.0.0.1:{ports['proxy']}"),
-        ("127.0.0.1:8804", f"127.0.0.1:{ports['receiver']}"),
+        ("127.0.0.1:8810", f"127.0.0.1:{ports['receiver']}"),
         ("127.0.0.1:3000", f"127.0.0.1:{ports['operators']}"),
         ("127.0.0.1:3001", f"127.0.0.1:{ports['viewers']}"),
         ("/etc/nginx/crm-pipeline", f"{folder}/crm-pipeline"),
