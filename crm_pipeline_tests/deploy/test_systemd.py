@@ -1,5 +1,6 @@
 """The units that we ship: hardened, with commands that there are, and each with its own secrets."""
 
+import inspect
 import os
 import re
 import shutil
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from crm_pipeline.cli.main import app
+from crm_pipeline.sandbox import SandboxSettings
 from crm_pipeline_tests.webhooks.running import RunningReceiver, environment, loke_body
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -146,3 +149,22 @@ def test_a_receiver_acknowledges_without_a_key_of_any_source_or_crm(tmp_path):
         names = {os.fsdecode(each.partition(b"=")[0]) for each in held if each}
         assert [name for name in names if CREDENTIAL.match(name)] == []
         assert names <= {name for name in given if allowed.match(name)}
+
+
+def test_what_the_units_start_loads_no_fake_vendor():
+    program = (
+        "import sys, crm_pipeline.cli.main, crm_pipeline.webhooks\n"
+        "from crm_pipeline.definitions import defs\n"
+        "defs()\n"
+        "print([each for each in sys.modules if each.startswith('crm_pipeline.sandbox')])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_a_fake_vendor_listens_on_this_machine_only_and_cannot_be_told_otherwise():
+    sandbox = next(each for each in app.registered_commands if each.name == "sandbox")
+    assert "host" not in inspect.signature(sandbox.callback).parameters
+    assert SandboxSettings().host == "127.0.0.1"
