@@ -7,13 +7,14 @@ from playwright.sync_api import FloatRect, Page, expect
 
 from crm_pipeline_tests.browser.chromium import (
     FIRST_RUNS,
+    GRAPH_WIDTH,
     HEIGHT,
     WIDTH,
     await_updates,
     browser_page,
     find_chromium,
     hide_navigation,
-    node,
+    nodes,
     open_graph,
     open_partition,
     open_runs,
@@ -27,6 +28,8 @@ PLAN_HEIGHT = 1900
 OVERVIEW_HEIGHT = 580
 CHANGES = 25
 MARGIN = 10
+#: The bar of icons at the left.
+NAVIGATION = 68
 
 
 def main() -> int:
@@ -52,12 +55,15 @@ def main() -> int:
 def take_graph(page: Page, demo: RunningDemo) -> None:
     open_graph(page, demo)
     for asset, checks in {"customers": "1 / 1", "plan": "2 / 2", "applied": "2 / 2"}.items():
-        expect(node(page, asset)).to_contain_text(f"{checks} Passed")
+        expect(nodes(page, f"^{asset}.*{checks} Passed")).to_have_count(1)
     boxes = [each.bounding_box() for each in page.locator("foreignObject.group").all()]
     found = [box for box in boxes if box is not None]
     top = min(box["y"] for box in found) - MARGIN
     bottom = max(box["y"] + box["height"] for box in found) + MARGIN
-    save(page, "asset-graph", {"x": 68, "y": top, "width": WIDTH - 68, "height": bottom - top})
+    save(
+        page, "asset-graph", {"x": 68, "y": top, "width": GRAPH_WIDTH - 68, "height": bottom - top}
+    )
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 
 
 def take_checks(page: Page, demo: RunningDemo) -> None:
