@@ -59,7 +59,7 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         closed = close_dead_runs(context.instance, dt.datetime.now(dt.UTC))
     for each in closed:
         context.log.info(f"Ended run {each.run_id} of {each.job}. {each.reason}")
-    return dg.SkipReason(f"{len(closed):,} runs had lost their process and are ended.")
+    return dg.SkipReason(f"Open runs whose process is gone, now ended: {len(closed):,}.")
 
 
 @dg.sensor(

@@ -105,10 +105,10 @@ def test_the_sensor_ends_dead_runs_so_that_their_organisations_count_as_idle_aga
     for each in ("changes_sensor", "dead_runs_sensor"):
         assert world.definitions.get_repository_def().has_sensor_def(each)
     run = begun(world.instance, worker.pid)
-    assert "0 runs" in evaluated(world, "dead_runs_sensor").skip_message
+    assert "ended: 0." in evaluated(world, "dead_runs_sensor").skip_message
     worker.kill()
     worker.wait()
-    assert "1 runs" in evaluated(world, "dead_runs_sensor").skip_message
+    assert "ended: 1." in evaluated(world, "dead_runs_sensor").skip_message
     assert world.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
 
 
