@@ -1,13 +1,15 @@
 """People who vanish from LOKE: archived once when the organisation wants it, never brought back by
 an old yes."""
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crm_pipeline.sandbox import Sandbox, SandboxSettings
+from crm_pipeline.sandbox import FaultRule, Sandbox, SandboxSettings
 from crm_pipeline_tests.cli.conftest import Run
 from crm_pipeline_tests.cli.vendors import ORGANISATIONS, secrets, write_organisation
 
@@ -83,6 +85,24 @@ def test_who_vanished_is_left_alone_unless_the_file_says_archive(
     vanish(run, sandbox, person)
     assert sync(run, "--full")["archive"] == 0
     assert flags(sandbox, person) == (False, False)
+
+
+def test_nobody_is_archived_because_of_a_scan_that_broke_off(
+    run: Run, environ: dict[str, str]
+) -> None:
+    """32 pages land together, so that the others are not there when the scan breaks off."""
+    environ.update(secrets())
+    organisations = tuple(replace(each, customers=40) for each in ORGANISATIONS)
+    with Sandbox(SandboxSettings(organisations=organisations, page_size=1)) as sandbox:
+        write_file(environ, sandbox)
+        sync(run)
+        shutil.rmtree(Path(environ["CRM_PIPELINE_HOME"]) / "lake")
+        sandbox.loke.faults.add(FaultRule(kind="status", page=36, times=None, status=500))
+        answer = run(*FULL)
+    assert answer.code == 75
+    assert answer.document["organisations"]["blue"]["resolved"]["contacts"]["rows"] == 32
+    counts = answer.document["organisations"]["blue"]["plans"]["crm_com"]["counts"]
+    assert counts["archive"] == 0
 
 
 def test_too_many_archives_wait_for_an_approval(

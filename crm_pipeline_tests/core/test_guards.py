@@ -63,6 +63,12 @@ def test_few_changes_in_a_small_organisation_are_not_judged_by_share():
     assert stopped(figures(updates=3, known=4, desired=4)) == set()
 
 
+def test_a_small_organisation_is_judged_by_share_from_the_floor_on():
+    rules = GuardRules(floor=5)
+    assert stopped(figures(updates=4, known=6, desired=6), rules) == set()
+    assert stopped(figures(updates=5, known=6, desired=6), rules) == {"update_share"}
+
+
 def test_a_limit_on_creates_holds_when_it_is_set():
     assert stopped(figures(creates=11), GuardRules(max_creates=10)) == {"creates"}
 

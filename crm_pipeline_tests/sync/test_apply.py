@@ -18,7 +18,7 @@ from crm_pipeline.errors import (
 )
 from crm_pipeline.sandbox import FaultRule
 from crm_pipeline.sync.apply import apply_plan, approve_plan
-from crm_pipeline_tests.sync.workbench import ORGANISATION, Workbench, contact
+from crm_pipeline_tests.sync.workbench import KEY, ORGANISATION, Workbench, contact
 
 TEN = {f"loke:{number}": contact(f"Name {number}") for number in range(10)}
 
@@ -103,9 +103,13 @@ def test_a_cut_connection_is_looked_up_and_never_posted_twice(bench: Workbench, 
 
 
 def test_an_update_that_was_cut_off_before_it_was_sent_is_sent_by_the_next_run(bench: Workbench):
+    """One of its two fields is as it should be: somebody typed it into the CRM."""
     bench.bring(TEN)
-    bench.want({"loke:3": contact("Renamed")})
+    bench.want({"loke:3": contact("Renamed", gender="FEMALE")})
     header = bench.plan()
+    (found,) = (each for each in bench.remote().values() if each["code"] == "loke:3")
+    typed = {"demographics": {"gender": "FEMALE"}}
+    bench.sandbox.crm_com.mutate(KEY, ids=[found["id"]], fields=typed)
     bench.sandbox.crm_com.faults.add(FaultRule(kind="cut_before", times=None))
     with pytest.raises(TryLaterError):
         bench.apply(header)
@@ -114,6 +118,21 @@ def test_an_update_that_was_cut_off_before_it_was_sent_is_sent_by_the_next_run(b
     bench.sandbox.crm_com.faults.clear()
     assert bench.apply(header).counts["applied"] == 1
     assert bench.remote()["loke:3"]["first_name"] == "Renamed"
+
+
+def test_a_write_that_nobody_can_tell_about_is_not_sent_again(bench: Workbench):
+    bench.want({"loke:1": contact()})
+    header = bench.plan()
+    faults = bench.sandbox.crm_com.faults
+    faults.add(FaultRule(kind="cut_after", method="POST", times=1))
+    faults.add(FaultRule(kind="status", status=503, method="GET", times=None))
+    for _ in range(2):
+        with pytest.raises(TryLaterError):
+            bench.apply(header)
+    assert bench.writes() == (1, 0)
+    faults.clear()
+    assert bench.apply(header).counts["applied"] == 1
+    assert bench.writes() == (1, 0)
 
 
 def test_a_429_is_waited_for_and_tried_again(bench: Workbench):

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.core.consent import decide
+from crm_pipeline.core.purchases import PurchaseRules
 from crm_pipeline.core.records import ConsentRecord
 from crm_pipeline.core.samples import ConsentRule
 from crm_pipeline.sync.resolve import (
@@ -18,6 +19,7 @@ from crm_pipeline.sync.resolve import (
 )
 from crm_pipeline.sync.resolve.sample_purchases import SamplePurchases
 from crm_pipeline_tests.sync.landing import ORGANISATION, Ground
+from crm_pipeline_tests.sync.test_resolve_objects import payment
 
 OURS = ConsentRule(consent_id="c-1", data_handler="Brand Ltd", channels=("email",))
 RULES = ResolveRules(
@@ -120,6 +122,19 @@ def test_a_contact_keeps_its_key_when_the_person_becomes_a_customer_later(ground
     assert contacts["sopost:p-1"]["custom.sopost_last_order_id"] == "o-1"
 
 
+def test_the_purchases_of_a_joined_customer_are_of_the_contact_that_there_is(ground):
+    ground.land("sopost", "orders", order("o-1"))
+    resolve(ground)
+    ground.land("loke", "customers", customer("a"))
+    resolve(ground)
+    refunded = {"state": "REFUNDED", "refunded_at": "2026-05-07T01:00:00Z"}
+    ground.land("loke", "payments", payment("pay-1", customer_id="a", **refunded))
+    rules = PurchasingRules(payments=PurchaseRules())
+    resolve_purchases(ground.ws, ORGANISATION, rules, is_full=False)
+    assert ground.desired("purchases")["loke:pay-1"]["contact_key"] == "sopost:p-1"
+    assert ground.desired("refunds")["loke:pay-1:refund"]["contact_key"] == "sopost:p-1"
+
+
 def test_an_address_that_moves_to_an_old_customer_joins_nobody(ground):
     ground.land("loke", "customers", customer("a", "before@example.com"))
     resolve(ground)
@@ -181,6 +196,15 @@ def test_a_later_order_without_a_consent_takes_none_away(ground):
     ground.land("sopost", "orders", order("o-2"))
     resolve(ground)
     assert ground.desired("contacts")["sopost:p-1"]["email_opt_out"] is False
+
+
+def test_the_consent_of_an_order_that_is_rejected_later_counts_no_more(ground):
+    ground.land("sopost", "orders", order("o-1", consents=consents()))
+    resolve(ground)
+    assert ground.desired("contacts")["sopost:p-1"]["email_opt_out"] is False
+    ground.land("sopost", "orders", order("o-1", consents=consents(), status="REJECTED"))
+    resolve(ground)
+    assert ground.desired("contacts")["sopost:p-1"]["email_opt_out"] is True
 
 
 def test_an_opt_out_wins_over_every_sample_order(ground):

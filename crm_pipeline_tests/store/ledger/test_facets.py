@@ -41,6 +41,7 @@ def test_links_are_found_by_the_address_of_their_making(ledger):
     made = [link("p-1", "loke:1"), link("p-2", "sopost:p-2"), link("p-3", "loke:3", "d3")]
     ledger.links.add("acme", made)
     ledger.links.add("acme", [link("c-1", "loke:9", "d1", "loke")])
+    ledger.links.add("plum", [link("p-9", "loke:8", "d1")])
     found = ledger.links.by_email("acme", "sopost", ["d1", "d3", "d4"])
     assert found == {"d1": frozenset({"loke:1", "sopost:p-2"}), "d3": frozenset({"loke:3"})}
 
