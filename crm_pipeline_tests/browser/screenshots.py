@@ -7,7 +7,6 @@ from playwright.sync_api import FloatRect, Page, expect
 
 from crm_pipeline_tests.browser.chromium import (
     FIRST_RUNS,
-    GRAPH_WIDTH,
     HEIGHT,
     WIDTH,
     await_updates,
@@ -28,8 +27,6 @@ PLAN_HEIGHT = 1900
 OVERVIEW_HEIGHT = 580
 CHANGES = 25
 MARGIN = 10
-#: The bar of icons at the left.
-NAVIGATION = 68
 
 
 def main() -> int:
@@ -60,9 +57,10 @@ def take_graph(page: Page, demo: RunningDemo) -> None:
     found = [box for box in boxes if box is not None]
     top = min(box["y"] for box in found) - MARGIN
     bottom = max(box["y"] + box["height"] for box in found) + MARGIN
-    save(
-        page, "asset-graph", {"x": 68, "y": top, "width": GRAPH_WIDTH - 68, "height": bottom - top}
-    )
+    left = min(box["x"] for box in found) - MARGIN
+    right = max(box["x"] + box["width"] for box in found) + MARGIN
+    clip: FloatRect = {"x": left, "y": top, "width": right - left, "height": bottom - top}
+    save(page, "asset-graph", clip)
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 
 
