@@ -64,6 +64,8 @@ def show(screen: "Screen", found: "Explanation", *, with_values: bool, is_live: 
             f"From {row.dataset} {row.id}: {row.origin} at {moment(row.landed_at)}, version"
             f" {moment(row.version_at)}, page {row.page_digest[:12] or 'none'}."
         )
+        if row.is_later:
+            screen.line("  The version that was sent is not kept any more; this one came later.")
     columns = ["Field", "From", "State"]
     if with_values:
         columns += ["Wrote", "Wanted", *(["Found"] if is_live else [])]
@@ -138,6 +140,7 @@ def document(found: "Explanation", *, with_values: bool) -> dict[str, Any]:
                 "landed_at": row.landed_at.isoformat(),
                 "origin": row.origin,
                 "page_digest": row.page_digest,
+                "is_later": row.is_later,
                 "batch": row.batch,
                 **({"values": _plain(row.values)} if with_values else {}),
             }

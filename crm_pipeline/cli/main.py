@@ -24,6 +24,7 @@ from crm_pipeline.cli import (
     pull,
     receiver,
     rejects,
+    retention,
     runs,
     sandbox,
     status,
@@ -93,6 +94,7 @@ app.command("erase", epilog=erase.EXAMPLES)(erase.erase)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(orgs.app, name="orgs")
 app.add_typer(rejects.app, name="rejects")
+app.add_typer(retention.app, name="retention")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(runs.app, name="runs")

@@ -111,7 +111,9 @@ def show(
         changes = list(iter_changes(runtime.workspace, header, limit=limit)) if limit else []
     show_plan(screen, header)
     show_changes(screen, changes, with_values=values)
-    if header.size > len(changes):
+    if limit and header.size and not changes:
+        screen.line("The changes themselves are not kept any more: see `retention`.")
+    elif header.size > len(changes):
         screen.line(f"{len(changes):,} of {header.size:,} changes shown; see --limit.")
     shown = [change_json(change, with_values=values) for change in changes]
     screen.result({"plan": plan_document(header), "changes": shown})

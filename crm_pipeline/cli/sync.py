@@ -184,7 +184,14 @@ class _Round:
         if at_work:
             self._screen.note(f"Still at work: {', '.join(at_work)}")
         document: dict[str, Any] = {
-            "organisations": {each.report.organisation: sync_json(each.report) for each in synced},
+            "organisations": {
+                each.report.organisation: {
+                    **sync_json(each.report),
+                    "seconds": round(each.seconds, 3),
+                }
+                for each in synced
+            },
+            "still_at_work": at_work,
             "broken": [one.as_json() for some in broken.values() for one in some] if is_all else [],
             "exit_code": worst(codes),
         }

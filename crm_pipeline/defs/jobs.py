@@ -8,7 +8,7 @@ import dagster as dg
 from crm_pipeline.defs.hooks import reset_webhooks
 from crm_pipeline.defs.maintenance import compact
 from crm_pipeline.defs.mending import retry, undo
-from crm_pipeline.defs.operations import approve, clean_inbox, clean_runs, pause, read_back
+from crm_pipeline.defs.operations import approve, clean_old, clean_runs, pause, read_back
 from crm_pipeline.defs.readings import CATALOGUES, lists
 from crm_pipeline.defs.sweep import sweep
 
@@ -94,14 +94,15 @@ def pause_job() -> None:
 
 @dg.job(
     description="Remove old runs and their events; the newest materialisation of every"
-    " organisation, and the run it came from, stay. Forget webhooks that were done long ago.",
+    " organisation, and the run it came from, stay. Remove what each organisation's file says is"
+    " over its age: old versions of landed records, webhooks, changes of plans.",
     executor_def=dg.in_process_executor,
     tags=NO_RETRIES,
 )
 def retention_job() -> None:
-    """Remove old runs and old webhooks."""
+    """Remove old runs, and what is over its age."""
     clean_runs()
-    clean_inbox()
+    clean_old()
 
 
 @dg.job(

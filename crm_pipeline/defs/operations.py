@@ -11,14 +11,17 @@ from functools import partial
 import dagster as dg
 from pydantic import Field
 
-from crm_pipeline.defs.choosing import ChoiceConfig, choose
+from crm_pipeline.defs.choosing import ChoiceConfig, Which, choose
 from crm_pipeline.defs.destinations import verify_one
 from crm_pipeline.defs.failures import Trouble, dagster_failures, failure_of_many
 from crm_pipeline.defs.isolation import work_through
 from crm_pipeline.defs.partitions import add_partitions
 from crm_pipeline.defs.retention import remove_old_runs
+from crm_pipeline.errors import LeaseHeldError
 from crm_pipeline.sync.apply import approve_plan
-from crm_pipeline.sync.audit import set_paused
+from crm_pipeline.sync.audit import AUTOMATIC, set_paused
+from crm_pipeline.sync.binding import OrganisationBinding
+from crm_pipeline.sync.retention import RetentionReport, work_off
 from crm_pipeline.wiring import Runtime
 
 
@@ -124,22 +127,53 @@ def clean_runs(
     context.log.info(f"{removed:,} runs were removed.")
 
 
-class InboxRetentionConfig(dg.Config):
-    """Which webhooks may be forgotten."""
+class AgeConfig(ChoiceConfig):
+    """Whose things are looked through; how long they are kept is in the organisations' files."""
 
-    days: int = Field(
-        default=30, ge=2, description="Webhooks that were done longer ago go. They hold people."
+    which: Which = Field(default=Which.ALL, description="As in `sweep_job`.")
+    is_dry_run: bool = Field(default=False, description="Only count.")
+    strangers_days: int = Field(
+        default=30,
+        ge=2,
+        description="Webhooks of organisations without a file go so long after they were done.",
     )
 
 
-@dg.op(out=dg.Out(dg.Nothing), description="Forget webhooks that were done with long ago.")
-def clean_inbox(
-    context: dg.OpExecutionContext,
-    config: InboxRetentionConfig,
-    runtime: dg.ResourceParam[Runtime],
+@dg.op(
+    out=dg.Out(dg.Nothing),
+    description="Remove what is over its age: versions of landed records, webhooks, changes of"
+    " plans, as each organisation's file says.",
+)
+def clean_old(
+    context: dg.OpExecutionContext, config: AgeConfig, runtime: dg.ResourceParam[Runtime]
 ) -> None:
-    """Delete events that were done; those that wait or failed stay."""
+    """Apply each organisation's retention; end red naming the failed ones."""
     with dagster_failures():
-        before = runtime.clock() - dt.timedelta(days=config.days)
-        purged = runtime.ledger.inbox.purge(before)
-    context.log.info(f"{purged:,} webhooks were forgotten.")
+        slugs = choose(runtime, config)
+        work = partial(clean_one, runtime, is_dry_run=config.is_dry_run)
+        results = work_through(runtime, slugs, work)
+        for slug, counts in results.done.items():
+            context.log.info(f"{slug}: {counts}")
+        if config.which is Which.ALL and not config.is_dry_run:
+            clean_strangers(runtime, config.strangers_days)
+        troubles = [each for each in results.troubles if each.code != LeaseHeldError.code]
+        if troubles:
+            raise failure_of_many(troubles, total=len(slugs))
+
+
+def clean_one(runtime: Runtime, organisation: OrganisationBinding, *, is_dry_run: bool) -> str:
+    """Apply one organisation's retention under its lease; return one line about it."""
+    report = RetentionReport(organisation=organisation.slug, is_dry_run=is_dry_run)
+    work_off(runtime.workspace, organisation, report, by=AUTOMATIC)
+    would = "would go" if is_dry_run else "are gone"
+    counts = ", ".join(f"{count:,} {name}" for name, count in report.counts.items())
+    return f"{counts} {would}, {report.files:,} files of before are deleted."
+
+
+def clean_strangers(runtime: Runtime, days: int) -> None:
+    """Forget webhooks of organisations that no file describes any more."""
+    before = runtime.clock() - dt.timedelta(days=days)
+    inbox = runtime.ledger.inbox
+    for slug in inbox.organisations():
+        if slug not in runtime.loaded.files:
+            inbox.purge(before, slug)

@@ -102,7 +102,8 @@ retention_schedule = dg.ScheduleDefinition(
     name="retention_schedule",
     cron_schedule="30 2 * * *",
     job=retention_job,
-    description="Removes old runs and their events, and webhooks that were done long ago.",
+    description="Removes old runs and their events, and what is over its age by each"
+    " organisation's file.",
 )
 
 compaction_schedule = dg.ScheduleDefinition(

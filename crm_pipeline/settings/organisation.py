@@ -300,6 +300,14 @@ class ScheduleSettings(_Frozen):
     products: Cron = "0 2 * * *"
 
 
+class RetentionSettings(_Frozen):
+    """How many days things are kept; null is for ever. See ``core.retention.RetentionRules``."""
+
+    landed_days: int | None = Field(default=365, ge=7, le=36_500)
+    webhooks_days: int | None = Field(default=30, ge=2, le=36_500)
+    plans_days: int | None = Field(default=90, ge=7, le=36_500)
+
+
 class OrganisationSettings(_Frozen):
     """One tenant: its sources, its destinations and its rules."""
 
@@ -315,6 +323,7 @@ class OrganisationSettings(_Frozen):
     products: ProductSettings = ProductSettings()
     samples: SampleSettings = SampleSettings()
     schedules: ScheduleSettings = ScheduleSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @classmethod
     def from_plain(cls, data: Mapping[str, JsonValue]) -> "OrganisationSettings":

@@ -31,6 +31,7 @@ ENTRIES: Mapping[str, str] = {
     "resumed": "the organisation goes on",
     "account_moved": "what the old CRM account acknowledged was forgotten",
     "person_erased": "a person was erased: how much was removed where",
+    "retention_applied": "what was over its age was removed: how much of each kind",
     "webhooks_reset": "webhooks were subscribed anew",
     "webhooks_deleted": "our webhook subscriptions were ended",
 }

@@ -4,12 +4,13 @@ Here: values that ``wiring`` builds. Not here: how they are read from files (``s
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from crm_pipeline.core.policies import PlanPolicy, VerifyPolicy
 from crm_pipeline.core.ports import DestinationApi, DestinationSpec, SourceApi, SourceSpec
 from crm_pipeline.core.pulling import PullRules
+from crm_pipeline.core.retention import RetentionRules
 
 if TYPE_CHECKING:
     from crm_pipeline.sync.resolve import (
@@ -70,3 +71,4 @@ class OrganisationBinding:
     purchases: "PurchasingRules | None" = None
     memberships: "MembershipRules | None" = None
     products: "ProductRules | None" = None
+    retention: RetentionRules = field(default_factory=RetentionRules)

@@ -53,7 +53,8 @@ class NothingKnownError(DataError):
 class SourceRow:
     """One landed record behind an object: where it was read, and what it said.
 
-    ``values`` are the source's own, personal data; the rest may be shown to anybody.
+    ``values`` are the source's own, personal data; the rest may be shown to anybody. ``is_later``:
+    the version that was sent is not kept any more (``retention``), this is the oldest that is.
     """
 
     dataset: str
@@ -64,6 +65,7 @@ class SourceRow:
     page_digest: str
     batch: int
     values: Mapping[str, Any]
+    is_later: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,17 +217,22 @@ def _row(
         return None
     reader = ws.lake.scan(slug, table, where=f'"{column}" = ?', parameters=[value])
     versions = [row for batch in reader for row in batch.to_pylist()]
-    past = [row for row in versions if until is None or row["landed_at"] <= until] or versions
-    if not past:
+    if not versions:
         return None
-    newest = max(past, key=lambda row: (row["version_at"] or row["landed_at"], row["batch"]))
+    past = [row for row in versions if until is None or row["landed_at"] <= until]
+    newest = max(past, key=_rank) if past else min(versions, key=_rank)
     hidden = {"id", "fingerprint", *_PROVENANCE}
     return SourceRow(
         dataset=f"{source}/{dataset}",
         id=newest["id"],
         **{name: newest[name] for name in _PROVENANCE},
         values={name: each for name, each in newest.items() if name not in hidden},
+        is_later=not past,
     )
+
+
+def _rank(row: Mapping[str, Any]) -> tuple[dt.datetime, int]:
+    return row["version_at"] or row["landed_at"], row["batch"]
 
 
 def _fields(

@@ -34,7 +34,7 @@ from crm_pipeline.sync.apply import ApplyReport, apply_plan, recover_writes
 from crm_pipeline.sync.apply.holding import UNDO
 from crm_pipeline.sync.audit import record
 from crm_pipeline.sync.binding import DestinationBinding
-from crm_pipeline.sync.plan import iter_changes, load_plan, stage_of
+from crm_pipeline.sync.plan import iter_changes, load_plan, require_changes, stage_of
 from crm_pipeline.sync.plan.desired import newest_desired
 from crm_pipeline.sync.plan.keyed import draft_of_rows
 from crm_pipeline.sync.plan.make import store_draft
@@ -116,7 +116,8 @@ def undo(
     ``is_archiving`` opts out whom the plan created. A dry run reads the CRM and stores nothing.
     Works for a paused organisation: whoever undoes has usually paused first.
 
-    Raises PlanUnknownError for an unknown digest; LeaseHeldError while another process works;
+    Raises PlanUnknownError for an unknown digest, PlanForgottenError for one that is kept no more,
+    LeaseHeldError while another process works;
     PlanGuardedError when a guard stopped the undo (its plan is stored and can be approved by its
     digest, then undo again or apply it); and what ``apply_plan`` raises. Safe to repeat.
     """
@@ -127,6 +128,7 @@ def undo(
     ):
         require_same_account(ws, organisation, binding)
         report = UndoReport(undone=load_plan(ws, organisation, name, digest))
+        require_changes(ws, report.undone)
         if not is_dry_run:
             recover_writes(ws, organisation, binding, api)
         work = _Undoing(ws, binding, api, report, is_archiving=is_archiving)

@@ -21,6 +21,7 @@ from crm_pipeline.core.ports import (
     SourceSpec,
 )
 from crm_pipeline.core.records import Limits
+from crm_pipeline.core.retention import RetentionRules
 from crm_pipeline.destinations import load_destinations
 from crm_pipeline.settings import (
     ConfigProblem,
@@ -103,6 +104,7 @@ class Binder:
             purchases=purchasing_rules(organisation),
             memberships=membership_rules(organisation),
             products=product_rules(organisation),
+            retention=RetentionRules(**organisation.retention.model_dump()),
         )
 
     def _missing(self, organisation: OrganisationSettings, file: Path) -> Iterator[ConfigProblem]:

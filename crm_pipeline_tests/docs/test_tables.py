@@ -43,14 +43,14 @@ MODELS = (
     "OrganisationSettings", "SourceSettings", "DestinationSettings", "LimitSettings",
     "GuardSettings", "VerifySettings", "FieldMapping", "ScheduleSettings", "WebhookSettings",
     "PurchaseSettings", "LocationSettings", "ListSettings", "ProductSettings", "SampleSettings",
-    "ConsentSettings",
+    "ConsentSettings", "RetentionSettings",
 )  # fmt: skip
 #: Defaults that a table tells in words: another table has them, or they follow from others.
 TOLD_IN_WORDS = {
     "mapping", "schedules", "limits", "guards", "field_policies", "verify", "datasets",
     "overlap_seconds", "sample", "from", "transform", "on_invalid", "placeholder", "purchases",
     "lists", "products", "samples", "webhooks", "sends", "locations", "questions", "consents",
-    "approved_states", "channels", "format",
+    "approved_states", "channels", "format", "retention",
 }  # fmt: skip
 #: Its defaults depend on the vendor; another test looks at them.
 OF_EVERY_VENDOR = "SourceSettings"

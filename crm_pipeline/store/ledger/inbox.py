@@ -17,7 +17,7 @@ from crm_pipeline.core.records import Reject
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
 from crm_pipeline.store.ledger.inbox_counts import InboxCounts, read_counts
 from crm_pipeline.store.ledger.rejects import MAX_KEY_LENGTH, Rejects, storable
-from crm_pipeline.store.ledger.schema import inbox
+from crm_pipeline.store.ledger.schema import inbox, rejects
 from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
 
 #: The stage under which a parked event is shown among the rejects.
@@ -256,14 +256,15 @@ class Inbox:
         with self._database.read() as connection:
             return read_counts(connection, to_micros(self._clock()))
 
-    def purge(self, done_before: dt.datetime) -> int:
-        """Delete events that were done before a time; return how many.
+    def purge(self, done_before: dt.datetime, organisation: str | None = None) -> int:
+        """Delete events that were done with before a time, of one or of all; return how many.
 
-        A replay of one that was purged is stored as if it were new; applying it changes nothing,
-        because its version is not newer.
+        So are events that were parked and whose reject somebody has struck off the list. A replay
+        of one that was purged is stored as if it were new; applying it changes nothing, because
+        its version is not newer.
         """
-        where = (inbox.c.state == "done", inbox.c.settled_at < to_micros(done_before))
-        some = sa.select(inbox.c.number).where(*where).order_by(inbox.c.number).limit(_PURGED)
+        where = _is_old(done_before, organisation)
+        some = sa.select(inbox.c.number).where(where).order_by(inbox.c.number).limit(_PURGED)
         statement = sa.delete(inbox).where(inbox.c.number.in_(some))
         purged = 0
         while True:
@@ -272,6 +273,19 @@ class Inbox:
             purged += count
             if count < _PURGED:
                 return purged
+
+    def organisations(self) -> list[str]:
+        """Return whose events are kept, in order."""
+        query = sa.select(inbox.c.organisation).distinct().order_by(inbox.c.organisation)
+        with self._database.read() as connection:
+            return [*connection.execute(query).scalars()]
+
+    def count_old(self, done_before: dt.datetime, organisation: str) -> int:
+        """Return how many events ``purge`` would delete."""
+        where = _is_old(done_before, organisation)
+        query = sa.select(sa.func.count()).select_from(inbox).where(where)
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def _with_attempts(self, numbers: Sequence[int], least: int) -> list[int]:
         found: list[int] = []
@@ -356,6 +370,17 @@ def _row(row: "sa.Row[tuple[object, ...]]") -> InboxRow:
         deliveries=row.deliveries,
         attempts=row.attempts,
     )
+
+
+def _is_old(done_before: dt.datetime, organisation: str | None) -> "sa.ColumnElement[bool]":
+    is_shown = sa.exists().where(
+        rejects.c.organisation == inbox.c.organisation,
+        rejects.c.stage == REJECT_STAGE,
+        rejects.c.key == sa.literal(REJECT_KEY) + sa.cast(inbox.c.number, sa.Text),
+    )
+    is_over = sa.or_(inbox.c.state == "done", sa.and_(inbox.c.state == "failed", ~is_shown))
+    is_of = sa.true() if organisation is None else inbox.c.organisation == organisation
+    return sa.and_(is_over, inbox.c.settled_at < to_micros(done_before), is_of)
 
 
 def _slices(numbers: Sequence[int]) -> Iterator[Sequence[int]]:

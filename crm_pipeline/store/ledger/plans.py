@@ -11,7 +11,7 @@ from sqlalchemy.engine import Row
 
 from crm_pipeline.core.records import PlanHeader
 from crm_pipeline.store.ledger.engine import Database
-from crm_pipeline.store.ledger.schema import approvals, plans
+from crm_pipeline.store.ledger.schema import approvals, outbox, plans, rejects
 from crm_pipeline.store.ledger.texts import from_text, to_text
 from crm_pipeline.store.ledger.times import Clock, from_micros, to_micros
 
@@ -136,6 +136,35 @@ class Plans:
         )
         with self._database.read() as connection:
             return [_plan(row) for row in connection.execute(query)]
+
+    def closed_before(
+        self, organisation: str, destination: str, before: dt.datetime
+    ) -> "builtins.list[str]":
+        """Return the digests of plans from before a moment that nothing goes back to.
+
+        Not the newest of a kind, none that is open, has changes on their way, or one set aside.
+        """
+        of = _of(organisation, destination)
+        newest = sa.select(sa.func.max(plans.c.number)).where(of).group_by(plans.c.object_kind)
+        sending = sa.exists().where(
+            outbox.c.organisation == plans.c.organisation,
+            outbox.c.destination == plans.c.destination,
+            outbox.c.plan_digest == plans.c.digest,
+        )
+        refused = sa.exists().where(
+            rejects.c.organisation == plans.c.organisation,
+            rejects.c.plan_digest == plans.c.digest,
+        )
+        query = sa.select(plans.c.digest).where(
+            of,
+            plans.c.created_at < to_micros(before),
+            plans.c.status.not_in(OPEN_STATES),
+            plans.c.number.not_in(newest),
+            ~sending,
+            ~refused,
+        )
+        with self._database.read() as connection:
+            return [*connection.execute(query).scalars()]
 
     def set_status(
         self, organisation: str, destination: str, digest: str, status: PlanStatus

@@ -7,9 +7,17 @@ A full plan is set work over the lake; an incremental one is keyed work on what 
 
 from crm_pipeline.sync.plan.chosen import make_chosen_plan
 from crm_pipeline.sync.plan.make import make_kind_plan, make_plan, plan_name, stage_of
-from crm_pipeline.sync.plan.stored import find_changes, iter_changes, load_plan, plans_to_apply
+from crm_pipeline.sync.plan.stored import (
+    PlanForgottenError,
+    find_changes,
+    iter_changes,
+    load_plan,
+    plans_to_apply,
+    require_changes,
+)
 
 __all__ = [
+    "PlanForgottenError",
     "find_changes",
     "iter_changes",
     "load_plan",
@@ -18,5 +26,6 @@ __all__ = [
     "make_plan",
     "plan_name",
     "plans_to_apply",
+    "require_changes",
     "stage_of",
 ]

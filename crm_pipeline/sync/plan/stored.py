@@ -3,13 +3,19 @@
 from collections.abc import Collection, Iterator
 
 from crm_pipeline.core.records import Change, PlanHeader
-from crm_pipeline.errors import PlanUnknownError
+from crm_pipeline.errors import DataError, PlanUnknownError
 from crm_pipeline.sync.binding import DestinationBinding
 from crm_pipeline.sync.plan.rows import to_changes
 from crm_pipeline.sync.workspace import Workspace
 
 #: A digest may be shortened to this many characters when it is typed by a person.
 SHORTEST_DIGEST = 8
+
+
+class PlanForgottenError(DataError):
+    """A plan's changes went by retention or with an erased person; its counts are still there."""
+
+    code = "plan_forgotten"
 
 
 def plan_table(destination: str) -> str:
@@ -105,6 +111,28 @@ def find_changes(
     )
     for batch in reader:
         yield from to_changes(batch)
+
+
+def require_changes(ws: Workspace, header: PlanHeader) -> None:
+    """Raise PlanForgottenError when the changes of a plan are not kept any more."""
+    table = plan_table(header.destination)
+    if not header.size:
+        return
+    if ws.lake.exists(header.organisation, table):
+        reader = ws.lake.scan(
+            header.organisation,
+            table,
+            columns=("seq",),
+            where="plan_digest = ?",
+            parameters=[header.digest],
+        )
+        if any(batch.num_rows for batch in reader):
+            return
+    raise PlanForgottenError(
+        f"The changes of plan {header.digest} of {header.organisation} are not kept any more.",
+        not_done="Nothing was done: what the CRM held before is not known.",
+        remedy="`retention` in the organisation's file says how long plans are kept.",
+    )
 
 
 def has_rows(ws: Workspace, header: PlanHeader) -> bool:
