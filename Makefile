@@ -6,7 +6,7 @@ UV ?= $(BIN)/uv
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test lint types simulate chaos check security bandit secrets sbom audit coverage bench screenshots browser test.browser lock format clean
+.PHONY: help .venv demo test lint types simulate chaos planted check security bandit secrets sbom audit coverage bench fairness soak screenshots browser test.browser lock format clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z.]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ simulate: $(READY) ## histories of faults and kills, for the night: SEEDS=10000,
 
 chaos: $(READY) ## the product as processes, killed at any moment; under ten minutes
 	@$(PYTEST) -n auto --dist worksteal crm_pipeline_tests/acceptance crm_pipeline_tests/faults crm_pipeline_tests/webhooks crm_pipeline_tests/simulation $(ARGS)
+
+planted: $(READY) ## plant bugs one by one, see that the tests catch each: ARGS="--only 07" narrows; some minutes
+	@$(BIN)/python -m crm_pipeline_tests.planted $(ARGS)
 
 check: lint types security ## lint, types and security
 
@@ -70,6 +73,12 @@ coverage: $(READY) ## branch coverage: 95 % overall, 100 % in core
 
 bench: $(READY) ## the measurements of docs and PERFORMANCE; ARGS names one
 	@$(BIN)/python -m crm_pipeline_tests.benchmarks $(ARGS)
+
+fairness: $(READY) ## how much later one organisation is served beside another in trouble: some minutes
+	@$(BIN)/python -m crm_pipeline_tests.benchmarks.fairness $(ARGS)
+
+soak: $(READY) ## many simulated days: memory, handles, sizes and times must not grow; ARGS="--days 60"
+	@$(BIN)/python -m crm_pipeline_tests.benchmarks.soak $(ARGS)
 
 screenshots: $(READY) ## take the pictures of the Dagster UI anew
 	@$(BIN)/python -m crm_pipeline_tests.browser.screenshots

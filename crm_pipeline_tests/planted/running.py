@@ -42,7 +42,7 @@ class Verdict:
 
 
 class Garden:
-    """A copy of the tracked files, in which bugs are planted."""
+    """A copy of the work tree's files, in which bugs are planted."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -54,10 +54,9 @@ class Garden:
         }
 
     def copy(self) -> None:
-        """Copy what Git tracks, as it is in the work tree now."""
-        listed = subprocess.run(
-            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
-        )
+        """Copy what Git tracks, or would with the next commit, as it is in the work tree now."""
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
         for name in filter(None, listed.stdout.decode().split("\0")):
             source, target = ROOT / name, self._folder / name
             if source.is_file():
@@ -69,8 +68,12 @@ class Garden:
         program = "import crm_pipeline; print(crm_pipeline.__file__)"
         done = subprocess.run(
             [sys.executable, "-c", program],
-            cwd=tempfile.gettempdir(), env=self._environ, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            cwd=tempfile.gettempdir(),
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         found = Path(done.stdout.strip()).resolve()
         if found != (self._folder / "crm_pipeline" / "__init__.py").resolve():
             raise PlantingError(f"the tests would import {found}, which holds no planted bug")
