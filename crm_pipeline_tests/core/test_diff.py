@@ -105,4 +105,5 @@ def test_an_email_that_is_free_again_is_written():
 
 
 def test_an_archived_person_is_opted_out_of_everything_and_keeps_the_rest():
-    assert archived(MINA) == {**MINA, "email_opt_out": True, "sms_opt_out": True}
+    mailable = {**MINA, "email_opt_out": False, "sms_opt_out": False}
+    assert archived(mailable) == {**MINA, "email_opt_out": True, "sms_opt_out": True}

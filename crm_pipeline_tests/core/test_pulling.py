@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from crm_pipeline.core.pulling import (
     PullRules,
+    doubt_of_members,
     is_settled,
     is_suspiciously_short,
     may_stop,
@@ -62,6 +63,22 @@ def test_a_scan_is_short_when_it_sees_too_few_of_the_known():
     assert is_suspiciously_short(0, 10, 0.8)
     assert not is_suspiciously_short(0, 0, 0.8)
     assert not is_suspiciously_short(12, 10, 0.8)
+
+
+def doubt(**changes):
+    given = {"seen": 100, "known": 100, "told": 100, "min_share": 0.5, "was_empty": False}
+    return doubt_of_members(**{**given, **changes})
+
+
+def test_a_reading_that_misses_members_whom_the_source_counts_removes_nobody():
+    assert doubt(seen=89) == "list_short"
+    assert doubt(seen=90) == ""
+
+
+def test_a_list_that_shrank_is_believed_when_the_source_counts_as_few():
+    assert doubt(seen=10, told=10) == ""
+    assert doubt(seen=49, told=None) == "list_short"
+    assert doubt(seen=50, told=None) == ""
 
 
 def test_a_sweep_is_settled_after_clean_passes_in_a_row():

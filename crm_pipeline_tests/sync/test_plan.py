@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import pytest
+
 from crm_pipeline.core.records import PlanHeader
 from crm_pipeline.core.subject import CUSTOMER, Subject
 from crm_pipeline.core.tombstones import key_name, tombstone
+from crm_pipeline.errors import PlanUnknownError
 from crm_pipeline.store.keyfile import KeyFile
 from crm_pipeline.store.ledger.tombstones import Stone
-from crm_pipeline.sync.plan import iter_changes
+from crm_pipeline.sync.plan import iter_changes, load_plan
 from crm_pipeline_tests.sync.workbench import ORGANISATION, Workbench, contact
 
 
@@ -55,6 +58,15 @@ def test_an_applied_plan_leaves_nothing_to_plan(bench: Workbench):
     assert bench.plan().size == 0
     full = bench.plan(is_full=True)
     assert (full.size, full.counts["unchanged"]) == (0, 40)
+
+
+def test_a_plan_is_named_by_eight_letters_of_its_digest_or_more(bench: Workbench):
+    bench.want({"loke:1": contact()})
+    digest = bench.plan().digest
+    assert load_plan(bench.ws, ORGANISATION, "crm_com", digest[:8]).digest == digest
+    for beginning in (digest[:7], digest[:1], ""):
+        with pytest.raises(PlanUnknownError, match="begin with"):
+            load_plan(bench.ws, ORGANISATION, "crm_com", beginning)
 
 
 def test_a_plan_that_was_not_applied_is_covered_by_the_next_one(bench: Workbench):

@@ -2,6 +2,7 @@
 
 import random
 
+from crm_pipeline.core.records import ConsentRecord
 from crm_pipeline.sync.verify import verify
 from crm_pipeline_tests.sync.workbench import KEY, ORGANISATION, Workbench, contact
 
@@ -72,6 +73,20 @@ def test_an_opt_out_in_the_crm_is_recorded_as_a_refusal(bench: Workbench):
     assert report.opted_out == 1
     (record,) = bench.ws.ledger.consents.of(ORGANISATION, ["loke:1"])["loke:1"]
     assert (record.channel, record.is_granted, record.origin) == ("email", False, "crm_com")
+
+
+def test_an_opt_out_in_the_crm_counts_besides_one_at_the_source(bench: Workbench):
+    """A later yes has to be later than both of them."""
+    bench.bring({"loke:1": contact(email_opt_out=False)})
+    at = bench.clock()
+    said = ConsentRecord(
+        key="loke:1", channel="email", is_granted=False, at=at, seen_at=at, origin="loke"
+    )
+    bench.ws.ledger.consents.append(ORGANISATION, [said])
+    change_in_crm(bench, "loke:1", email_opt_out=True)
+    bench.verify()
+    heard = bench.ws.ledger.consents.of(ORGANISATION, ["loke:1"])["loke:1"]
+    assert [each.origin for each in heard] == ["loke", "crm_com"]
 
 
 def test_a_repeated_look_at_the_same_opt_out_is_not_recorded_again(bench: Workbench):
