@@ -171,7 +171,7 @@ class Installation:
         with self.started("receiver", "--port", "0", "--ready-file", str(ready)) as process:
             try:
                 wait_for(ready.exists, process)
-                yield f"http://127.0.0.1:{ready.read_text()}"
+                yield f"http://127.0.0.1:{ready.read_text().strip()}"
             finally:
                 process.send_signal(signal.SIGTERM)
 

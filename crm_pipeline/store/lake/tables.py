@@ -122,6 +122,7 @@ class Table:
         self, actions: list[AddAction | RemoveAction], mode: Mode, schema: pa.Schema
     ) -> None:
         delta = self.open()
+        version = delta.version()
         try:
             delta.create_write_transaction(
                 actions, mode, schema, post_commithook_properties=_NO_HOOKS
@@ -135,7 +136,12 @@ class Table:
             ) from error
         finally:
             self._place.settle_log(self.folder)
-        if delta.version() % CHECKPOINT_EVERY == 0:
+        self.keep_log_short(version)
+
+    def keep_log_short(self, version: int) -> None:
+        """Write a checkpoint when one is due since a version of the table."""
+        delta = self.open()
+        if delta.version() // CHECKPOINT_EVERY > version // CHECKPOINT_EVERY:
             delta.create_checkpoint()
             self._place.settle_log(self.folder)
 

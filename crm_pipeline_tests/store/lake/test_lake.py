@@ -12,6 +12,7 @@ from crm_pipeline.store.lake import Lake, LakeBusyError, LakeUnavailableError
 from crm_pipeline.store.lake.failures import TableUnknownError
 from crm_pipeline.store.lake.parquet import GROUP_ROWS
 from crm_pipeline.store.lake.places import RemotePlace
+from crm_pipeline.store.lake.tables import CHECKPOINT_EVERY
 from crm_pipeline_tests.store.lake.conftest import NOW, SCHEMA, rows
 
 ORG, TABLE = "acme", "landed/loke/customers"
@@ -247,3 +248,25 @@ def test_a_file_url_is_a_local_folder(tmp_path):
     lake = Lake(f"file://{tmp_path}/here", clock=lambda: NOW)
     lake.append(ORG, TABLE, rows(1, ("a", "A", 0)))
     assert (tmp_path / "here" / ORG).is_dir()
+
+
+def test_a_log_is_short_whatever_writes_into_it_and_old_entries_go(lake, tmp_path):
+    log = tmp_path / "lake" / ORG / TABLE / "_delta_log"
+    for batch in range(1, 30):
+        lake.replace(ORG, TABLE, rows(batch, ("a", f"name {batch}", batch)))
+        lake.vacuum(ORG, TABLE, retention_hours=0)
+    newest = lake.version(ORG, TABLE)
+    checkpoints = sorted(int(path.name[:20]) for path in log.glob("*.checkpoint.parquet"))
+    assert newest - checkpoints[-1] <= CHECKPOINT_EVERY + 2
+    lake.vacuum(ORG, TABLE, retention_hours=0)
+    assert lake.version(ORG, TABLE) == newest
+    long_ago = (NOW - dt.timedelta(days=400)).timestamp()
+    for path in log.iterdir():
+        os.utime(path, (long_ago, long_ago))
+    lake.vacuum(ORG, TABLE)
+    assert len(list(log.iterdir())) < 30
+    lake.append(ORG, TABLE, rows(30, ("b", "B", 0)))
+    assert names(Lake(str(tmp_path / "lake"), clock=lambda: NOW).scan(ORG, TABLE)) == {
+        "a": "name 29",
+        "b": "B",
+    }
