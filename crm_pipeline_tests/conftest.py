@@ -16,6 +16,16 @@ settings.register_profile("ci", deadline=None, derandomize=True, max_examples=30
 settings.register_profile("nightly", deadline=None, max_examples=5_000, print_blob=True)
 settings.load_profile("default")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kills",
+        type=int,
+        default=9,
+        help="kills at system calls for each command (faults/test_system_calls.py): 10000 for all",
+    )
+
+
 _database_numbers = itertools.count(1)
 
 

@@ -123,6 +123,8 @@ def _show_findings(screen: "Screen", org: str, findings: "Findings", *, is_resul
     ]
     if findings.is_empty:
         screen.line(_NOBODY)
+    elif findings.is_open:
+        screen.line("An erasure of this person is open. It goes on when it is asked for again.")
     else:
         screen.table(f"Held of this person by {org}", ["Where", "What", "Number"], rows)
         screen.line(
@@ -134,6 +136,7 @@ def _show_findings(screen: "Screen", org: str, findings: "Findings", *, is_resul
             {
                 "organisation": org,
                 "found": not findings.is_empty,
+                "is_open": findings.is_open,
                 "crm": dict(findings.crm),
                 "ledger": dict(findings.ledger),
                 "lake": dict(findings.lake),

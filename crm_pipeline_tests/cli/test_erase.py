@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_pipeline.sandbox import Sandbox, SandboxSettings
+from crm_pipeline.sandbox import FaultRule, Sandbox, SandboxSettings
 from crm_pipeline_tests.cli.conftest import Run
 from crm_pipeline_tests.cli.vendors import ORGANISATIONS, secrets, write_organisation
 
@@ -70,6 +70,23 @@ def test_an_erasure_is_complete_with_a_receipt_and_an_entry_in_the_audit_log(
     assert len(list((home / "receipts").iterdir())) == 1
     assert run("erase", "--org", "red", "--resume").code == 0
     assert run("erase", "--org", "red", "--subject", person["phoneNumber"], "--yes").code == 65
+
+
+def test_an_open_erasure_goes_on_when_it_is_asked_for_again(
+    red: Sandbox, run: Run, environ: dict[str, str]
+):
+    email = somebody(red)["email"]
+    red.crm_com.faults.add(FaultRule(kind="status", status=503, method="PUT", times=None))
+    answer = run("erase", "--org", "red", "--subject", email, "--yes")
+    assert (answer.code, "Still open" in answer.err) == (75, True)
+    looked = run("erase", "--org", "red", "--subject", email, "--dry-run", "--json")
+    assert (looked.code, looked.document["is_open"]) == (0, True)
+    assert run("erase", "--org", "red", "--subject", "other@example.com", "--yes").code == 65
+    red.crm_com.faults.clear()
+    answer = run("erase", "--org", "red", "--subject", email, "--yes")
+    assert answer.code == 0, answer.err
+    assert len(list((Path(environ["CRM_PIPELINE_HOME"]) / "receipts").iterdir())) == 1
+    assert run("erase", "--org", "red", "--resume").out.startswith("No erasure is open")
 
 
 def test_without_its_key_nothing_is_read_for_who_has_tombstones(

@@ -13,6 +13,7 @@ import pytest
 from crm_pipeline_tests.acceptance.product import COMMAND
 from crm_pipeline_tests.acceptance.test_convergence import wrong
 from crm_pipeline_tests.faults.test_pulling import writes
+from crm_pipeline_tests.faults.tracing import can_trace
 from crm_pipeline_tests.webhooks.running import RunningReceiver
 
 
@@ -39,17 +40,6 @@ def prove_that_the_next_sync_heals(product):
     assert writes(product) == 0
 
 
-def can_inject(folder):
-    strace = shutil.which("strace")
-    if strace is None:
-        return False
-    done = subprocess.run(
-        [strace, "-f", "-o", str(folder / "probe"), "-e", "trace=none", "true"],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    return done.returncode == 0
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "error", "when"),
@@ -66,7 +56,7 @@ def test_a_disk_call_that_fails_fails_the_run_and_the_next_one_heals(
     make_product, tmp_path, call, error, when
 ):
     """The kernel's own answer, from the n-th such call on."""
-    if not can_inject(tmp_path):
+    if not can_trace(tmp_path):
         pytest.skip("strace is not installed, or may not trace here")
     product = make_product(acme=60)
     code, told = run_under(

@@ -13,20 +13,42 @@ import pytest
 CALLS = "fdatasync,fsync,write,writev,sendto,sendmsg"
 
 
+def can_trace(folder: Path) -> bool:
+    """Whether strace is there and may trace its own child."""
+    strace = shutil.which("strace")
+    if strace is None:
+        return False
+    probe = [strace, "-f", "-o", str(folder / "probe"), "-e", "trace=none", "true"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
 @contextmanager
 def traced(trace: Path, pids: Collection[int]) -> Iterator[None]:
     """Write what processes and their children call into a file, until the block ends.
 
     Skips the test where strace is missing or may not attach.
     """
+    with _attached(pids, "-e", f"trace={CALLS}", "-s", "16", "-o", str(trace)):
+        yield
+
+
+@contextmanager
+def killing(call: str, number: int, pid: int) -> Iterator[None]:
+    """Kill a process on its way into a system call, the n-th of a thread since the block began."""
+    at = f"inject={call}:signal=KILL:when={number}"
+    with _attached([pid], "-e", f"trace={call}", "-e", at, "-o", "/dev/null"):
+        yield
+
+
+@contextmanager
+def _attached(pids: Collection[int], *options: str) -> Iterator[None]:
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
     processes = [word for pid in pids for word in ("-p", str(pid))]
     watch = subprocess.Popen(
-        [strace, "-f", "-e", f"trace={CALLS}", "-s", "16", "-o", str(trace), *processes],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [strace, "-f", *options, *processes], stderr=subprocess.PIPE, text=True
+    )
     assert watch.stderr is not None
     left = set(map(str, pids))
     while left:
@@ -36,9 +58,15 @@ def traced(trace: Path, pids: Collection[int]) -> Iterator[None]:
             watch.communicate()
             pytest.skip(f"strace may not attach here: {told.strip()}")
         left -= set(re.findall(r"\d+", told))
-    yield
-    watch.send_signal(signal.SIGINT)
-    watch.communicate(timeout=20)
+    try:
+        yield
+    finally:
+        watch.send_signal(signal.SIGINT)
+        try:
+            watch.communicate(timeout=5)
+        except subprocess.TimeoutExpired:  # it waits for threads of a process that it killed
+            watch.kill()
+            watch.communicate()
 
 
 def acknowledged(trace: Path) -> tuple[int, int]:

@@ -81,18 +81,6 @@ class Tombstones:
                 for row in connection.execute(query)
             ]
 
-    def erasure_of(self, organisation: str, digests: Sequence[str]) -> str | None:
-        """Return the id of an erasure that made one of some tombstones, the newest first."""
-        query = (
-            sa.select(tombstones.c.erasure)
-            .where(tombstones.c.organisation == organisation, tombstones.c.digest.in_(digests))
-            .order_by(tombstones.c.erased_at.desc())
-            .limit(1)
-        )
-        with self._database.read() as connection:
-            found: str | None = connection.execute(query).scalar_one_or_none()
-        return found
-
     def begin(
         self, organisation: str, erasure_id: str, subject: Subject, stones: Sequence[Stone]
     ) -> None:

@@ -39,11 +39,13 @@ class Findings:
     lake: Mapping[str, int]
     media: int
     shared_media: int
+    #: An erasure of this person was begun and is not complete.
+    is_open: bool
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing of anybody."""
-        return not self.contacts
+        return not (self.contacts or self.is_open)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,8 +75,11 @@ class ErasureReport:
 def look(ws: Workspace, organisation: OrganisationBinding, text: str) -> Findings:
     """Return what is held of a person; see ``find_subject`` for ``text``."""
     subject = find_subject(ws, organisation, text)
+    is_open = _begun(ws, organisation.slug, text) is not None
     if subject.is_empty:
-        return Findings(contacts=0, crm={}, ledger={}, lake={}, media=0, shared_media=0)
+        return Findings(
+            contacts=0, crm={}, ledger={}, lake={}, media=0, shared_media=0, is_open=is_open
+        )
     return Findings(
         contacts=len(subject.keys),
         crm={name: len(contacts) for name, contacts in subject.crm_ids.items()},
@@ -86,6 +91,7 @@ def look(ws: Workspace, organisation: OrganisationBinding, text: str) -> Finding
         lake=count_rows(ws, organisation.slug, subject),
         media=len(subject.emails) + len(subject.phones),
         shared_media=subject.shared_media,
+        is_open=is_open,
     )
 
 
@@ -94,15 +100,33 @@ def erase(
 ) -> ErasureReport | None:
     """Erase a person everywhere, for ever; None when nobody was found.
 
+    An erasure of theirs that was begun goes on first: what it has taken out finds nobody any more.
     Raises LeaseHeldError while another process works for the organisation, ConfigurationError for
     a text that means several people. Whatever else stops it is in the report: it stays open.
     """
     with leased(ws, organisation):
+        begun = _begun(ws, organisation.slug, text)
+        report = None if begun is None else carry_on(ws, organisation, begun, who=who)
         subject = find_subject(ws, organisation, text)
-        if subject.is_empty:
-            return None
+        if subject.is_empty or (report is not None and not report.is_complete):
+            return report
         erasure = open_erasure(ws, organisation.slug, subject)
         return carry_on(ws, organisation, erasure, who=who)
+
+
+def _begun(ws: Workspace, slug: str, text: str) -> Erasure | None:
+    """Return the open erasure of whom a text names."""
+    is_open = ws.ledger.tombstones.list(slug, is_open=True)
+    if not is_open:
+        return None
+    key = _key_of(ws).ensure()
+    for erasure in is_open:
+        made = {
+            stone.digest: stone.kind for stone in ws.ledger.tombstones.made_by(slug, erasure.id)
+        }
+        if any(tombstone(key, slug, kind, text) in made for kind in set(made.values())):
+            return erasure
+    return None
 
 
 def resume(ws: Workspace, organisation: OrganisationBinding, *, who: str) -> list[ErasureReport]:
