@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import datetime as dt
 
 import pytest
 
+from crm_pipeline.core.times import format_time
 from crm_pipeline.errors import CrmPipelineError, SourceUnstableError, TryLaterError
 from crm_pipeline.sandbox.control.faults import FaultRule
 from crm_pipeline.sources.loke import SOURCE
@@ -107,6 +109,19 @@ def test_a_row_that_a_sweep_shows_older_than_before_is_taken(desk):
     desk.pull("sweep")
     assert desk.landed()[ids[0]]["first_name"] == "Restored"
     assert desk.pull("sweep").rows_landed == 0
+
+
+def test_what_changes_after_a_restore_wins_although_the_source_s_clock_is_behind(desk):
+    desk.pull()
+    [row_id] = desk.change(count=1, updated_at=format_time(desk.clock() - dt.timedelta(hours=3)))
+    desk.pull("sweep")
+    desk.change(ids=[row_id], fields={"firstName": "Restored"}, updated_at="2001-01-01T00:00:00Z")
+    desk.pull("sweep")
+    assert desk.landed()[row_id]["first_name"] == "Restored"
+    behind = format_time(desk.clock() - dt.timedelta(hours=2))
+    desk.change(ids=[row_id], fields={"firstName": "After"}, updated_at=behind)
+    desk.pull("sweep")
+    assert desk.landed()[row_id]["first_name"] == "After"
 
 
 def test_a_sweep_finds_what_changed_without_a_new_time_and_writes_nothing_else(desk):

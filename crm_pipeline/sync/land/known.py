@@ -42,8 +42,9 @@ class Changed:
         return self.rows.filter(pc.invert(self.is_older))
 
     def lowered(self, swept_at: dt.datetime, overlap: dt.timedelta) -> pa.Table:
-        """Return the rows that a sweep shows older than before, as versions of the sweep.
+        """Return the rows that a sweep shows older than before, just newer than what is known.
 
+        No more than that: the source's clock may be behind ours, and its next change has to win.
         Not those whose known version is younger than the overlap: a source may show what its
         webhook told already only a while later.
         """
@@ -52,9 +53,7 @@ class Changed:
         rows = self.rows.filter(is_lowered)
         known = self._known_rank.filter(is_lowered)
         a_moment = pa.scalar(dt.timedelta(microseconds=1), pa.duration("us"))
-        later = pc.add(pc.cast(known, TIME_TYPE), a_moment)
-        sweep = pa.scalar(swept_at, TIME_TYPE)
-        version = pc.if_else(pc.greater(later, sweep), later, sweep)
+        version = pc.add(pc.cast(known, TIME_TYPE), a_moment)
         place = rows.schema.get_field_index("version_at")
         return rows.set_column(place, rows.schema.field(place), version)
 
