@@ -29,8 +29,11 @@ test.browser: $(READY) ## the Dagster UI in a real Chromium (make browser gets o
 simulate: $(READY) ## histories of faults and kills, for the night: SEEDS=10000, FIRST=0; POINTS=1 kills everywhere instead
 	@$(BIN)/python -m crm_pipeline_tests.simulation --seeds $(or $(SEEDS),500) --first $(or $(FIRST),0) $(if $(POINTS),--points)
 
-chaos: $(READY) ## the product as processes, killed at any moment; under ten minutes
-	@$(PYTEST) -n auto --dist worksteal crm_pipeline_tests/acceptance crm_pipeline_tests/faults crm_pipeline_tests/webhooks crm_pipeline_tests/simulation $(ARGS)
+chaos: $(READY) ## the product as processes, killed at any moment, with failing disks and vendors; under ten minutes
+	@$(PYTEST) -n $$((2 * $$(nproc))) --dist worksteal crm_pipeline_tests/acceptance/test_kills.py crm_pipeline_tests/faults crm_pipeline_tests/webhooks/test_processes.py $(ARGS)
+
+night: $(READY) ## every case that make test leaves out
+	@$(PYTEST) -n auto --dist worksteal -m night $(ARGS)
 
 planted: $(READY) ## plant bugs one by one, see that the tests catch each: ARGS="--only 07" narrows; some minutes
 	@$(BIN)/python -m crm_pipeline_tests.planted $(ARGS)

@@ -1,4 +1,4 @@
-"""Cases that `make chaos` runs and `make test` does not: more of what is proven there already."""
+"""Cases that `make night` runs and `make test` does not: more of the same, or slow by nature."""
 
 from collections.abc import Iterator
 from typing import Any

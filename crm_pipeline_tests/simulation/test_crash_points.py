@@ -5,7 +5,7 @@ import pytest
 from crm_pipeline_tests.nights import night
 from crm_pipeline_tests.simulation.crash import WORKS, die, points_of
 
-#: `make test` takes one point in so many, `make chaos` four, `make simulate POINTS=1` all.
+#: `make test` takes one point in so many, `make night` four, `make simulate POINTS=1` all.
 STRIDE = 16
 
 

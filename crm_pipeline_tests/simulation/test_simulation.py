@@ -5,7 +5,7 @@ import pytest
 from crm_pipeline_tests.nights import night
 from crm_pipeline_tests.simulation.history import play
 
-#: Seeds of every run, and of ``make chaos``. More of them: ``make simulate SEEDS=10000``.
+#: Seeds of every run, and of ``make night``. More of them: ``make simulate SEEDS=10000``.
 SEEDS, SEEDS_OF_CHAOS = 24, 72
 A_GROUP = 4
 
