@@ -141,6 +141,7 @@ class _Verification:
         self._erased = erased_of(ws, organisation)
         self._object_kind = kind.name
         self._known = ws.ledger.applied.count(organisation, binding.spec.name, self._object_kind)
+        self._compared = 0
 
     def read_all(self) -> None:
         """Compare every object of the CRM with what it acknowledged."""
@@ -171,6 +172,7 @@ class _Verification:
 
     def _compare(self, remote: RemoteObject, known: AppliedObject | None) -> None:
         self.findings.checked += 1
+        self._compared += 1
         if known is None:
             is_erased = self._erased.has_object(remote.key or "") or self._erased.has(
                 CRM_ID, remote.crm_id
@@ -281,8 +283,8 @@ class _Verification:
         self._ws.report_progress(
             Progress(
                 stage="verify",
-                done=self.findings.checked,
-                total=self._known,
+                done=self._compared,
+                total=max(self._known, self._compared),
                 unit="objects",
                 notes=dict(self.findings.kinds),
             )

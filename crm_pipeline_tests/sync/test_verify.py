@@ -1,8 +1,9 @@
 """Verify: drift is found and reported, never overwritten; an opt-out is remembered."""
 
+import dataclasses
 import random
 
-from crm_pipeline.core.records import ConsentRecord
+from crm_pipeline.core.records import ConsentRecord, Progress
 from crm_pipeline.sync.verify import verify
 from crm_pipeline_tests.sync.workbench import KEY, ORGANISATION, Workbench, contact
 
@@ -37,6 +38,15 @@ def test_a_field_that_a_person_changed_is_reported_and_left_alone(bench: Workben
     assert drift(bench) == [("changed", "loke:3", "first_name"), ("changed", "loke:3", "last_name")]
     assert bench.writes() == (0, 0)
     assert bench.plan(is_full=True).size == 0
+
+
+def test_no_more_is_told_to_be_compared_than_there_is(bench: Workbench):
+    bench.bring(TEN)
+    bench.sandbox.crm_com.seed(KEY, 2)
+    told: list[Progress] = []
+    bench.ws = dataclasses.replace(bench.ws, report_progress=told.append)
+    bench.verify()
+    assert (told[-1].done, told[-1].total) == (12, 12)
 
 
 def test_missing_and_foreign_contacts_are_reported(bench: Workbench):
