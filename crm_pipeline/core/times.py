@@ -14,6 +14,10 @@ import pyarrow.compute as pc
 
 UTC = dt.UTC
 TIME_TYPE = pa.timestamp("us", tz="UTC")
+#: How a version without a time ranks: below every one that has one.
+UNDATED = dt.datetime.min.replace(tzinfo=UTC)
+#: By how much a version is newer that has to be, and has no time of its own that says so.
+A_MOMENT = dt.timedelta(microseconds=1)
 
 _RFC_3339 = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2})(?::(\d{2})(?::(\d{2})(?:\.(\d{1,30}))?)?)?"

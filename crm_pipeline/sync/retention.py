@@ -9,10 +9,11 @@ Here: which these are. Not here: one person's erasure (``erase``), Dagster's run
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crm_pipeline.core.retention import cutoff
+from crm_pipeline.store.lake import VERSION_RANK
 from crm_pipeline.store.ledger import this_process
 from crm_pipeline.sync.audit import record
 from crm_pipeline.sync.binding import OrganisationBinding
@@ -23,24 +24,26 @@ from crm_pipeline.sync.workspace import Workspace
 #: Datasets whose older versions are still worked from: consents and approvals are judged by every
 #: state of a sample order, and a product that a catalogue ever listed stays the catalogue's.
 WHOLE = frozenset({("sopost", "orders"), ("catalogue", "products")})
-_RANK = "epoch_us(coalesce(version_at, landed_at))::HUGEINT * 1099511627776 + batch"
 #: The newest of the versions that landed before the cut-off, of each record with several of them.
 _NEWEST = f"""
-WITH ranked AS (SELECT id, batch, {_RANK} AS rank FROM stored WHERE landed_at < ?),
+WITH ranked AS (SELECT id, batch, {VERSION_RANK} AS rank FROM stored WHERE landed_at < ?),
 newest AS (
     SELECT id, max(rank) AS rank, arg_max(batch, rank) AS batch
     FROM ranked GROUP BY id HAVING count(*) > 1
 )
 """  # noqa: S608  our own names
+_STORED_RANK = VERSION_RANK.replace("batch", "stored.batch")
 #: A version goes when another one is newer, landed later, and that before the cut-off.
-_SUPERSEDED = f"stored.landed_at < ? AND {_RANK.replace('batch', 'stored.batch')} < newest.rank"
+_SUPERSEDED = (
+    f"stored.landed_at < ? AND {_STORED_RANK} < newest.rank AND stored.batch < newest.batch"
+)
 _COUNT = (
     f"{_NEWEST} SELECT count(*) FROM stored JOIN newest USING (id)"  # noqa: S608
-    f" WHERE {_SUPERSEDED} AND stored.batch < newest.batch"
+    f" WHERE {_SUPERSEDED}"
 )
 _KEPT = (
     f"{_NEWEST} SELECT stored.* FROM stored LEFT JOIN newest USING (id)"  # noqa: S608
-    f" WHERE newest.id IS NULL OR NOT ({_SUPERSEDED} AND stored.batch < newest.batch)"
+    f" WHERE newest.id IS NULL OR NOT ({_SUPERSEDED})"
 )
 _CHANGES = "SELECT count(*) FROM stored WHERE plan_digest IN (SELECT unnest(?::VARCHAR[]))"
 _OTHER_CHANGES = "SELECT * FROM stored WHERE plan_digest NOT IN (SELECT unnest(?::VARCHAR[]))"
@@ -107,13 +110,30 @@ def _work(ws: Workspace, organisation: OrganisationBinding, report: RetentionRep
         report.webhooks = count(before, slug)
     before = _settled(ws, slug, cutoff(rules.landed_days, now))
     if before is not None:
-        for table in _landed_tables(ws, organisation):
-            _drop_versions(ws, report, table, before)
+        _drop_versions(ws, organisation, report, before)
     before = cutoff(rules.plans_days, now)
     if before is not None:
-        for destination in organisation.destinations:
-            digests = ws.ledger.plans.closed_before(slug, destination, before)
-            _drop_changes(ws, report, destination, digests)
+        _drop_changes(ws, organisation, report, before)
+
+
+def _drop_versions(
+    ws: Workspace, organisation: OrganisationBinding, report: RetentionReport, before: dt.datetime
+) -> None:
+    for table in _landed_tables(ws, organisation):
+        gone = _drop(ws, report, table, (_COUNT, _KEPT), (before, before))
+        report.landed.update({table: gone} if gone else {})
+
+
+def _drop_changes(
+    ws: Workspace, organisation: OrganisationBinding, report: RetentionReport, before: dt.datetime
+) -> None:
+    slug = organisation.slug
+    for destination in organisation.destinations:
+        digests = ws.ledger.plans.closed_before(slug, destination, before)
+        table = plan_table(destination)
+        if digests and ws.lake.exists(slug, table):
+            gone = _drop(ws, report, table, (_CHANGES, _OTHER_CHANGES), [sorted(digests)])
+            report.changes.update({destination: gone} if gone else {})
 
 
 def _settled(ws: Workspace, slug: str, before: dt.datetime | None) -> dt.datetime | None:
@@ -130,35 +150,20 @@ def _landed_tables(ws: Workspace, organisation: OrganisationBinding) -> Iterator
                 yield table
 
 
-def _drop_versions(ws: Workspace, report: RetentionReport, table: str, before: dt.datetime) -> None:
-    slug, moments = report.organisation, (before, before)
+def _drop(
+    ws: Workspace,
+    report: RetentionReport,
+    table: str,
+    queries: tuple[str, str],
+    parameters: Sequence[object],
+) -> int:
+    """Take out of a table what the first query counts; the second tells all other rows."""
+    count, others = queries
     with ws.lake.session() as session:
-        session.attach("stored", slug, table)
-        count = int(session.value(_COUNT, moments))
-    if count and not report.is_dry_run:
-        ws.lake.keep(slug, table, _KEPT, moments)
-    if count:
-        report.landed[table] = count
-    _delete_files(ws, report, table)
-
-
-def _drop_changes(
-    ws: Workspace, report: RetentionReport, destination: str, digests: Collection[str]
-) -> None:
-    slug, table = report.organisation, plan_table(destination)
-    if not digests or not ws.lake.exists(slug, table):
-        return
-    parameters = [sorted(digests)]
-    with ws.lake.session() as session:
-        session.attach("stored", slug, table)
-        count = int(session.value(_CHANGES, parameters))
-    if count and not report.is_dry_run:
-        ws.lake.keep(slug, table, _OTHER_CHANGES, parameters)
-    if count:
-        report.changes[destination] = count
-    _delete_files(ws, report, table)
-
-
-def _delete_files(ws: Workspace, report: RetentionReport, table: str) -> None:
+        session.attach("stored", report.organisation, table)
+        gone = int(session.value(count, parameters))
     if not report.is_dry_run:
+        if gone:
+            ws.lake.keep(report.organisation, table, others, parameters)
         report.files += ws.lake.vacuum(report.organisation, table)
+    return gone

@@ -118,6 +118,8 @@ def test_retention_never_changes_the_next_plan(shop, tmp_path_factory, seed, day
     with_it, without = planned(shop.product, shop.slug), planned(other, shop.slug)
     assert with_it == without
     assert any(changes for _, _, changes in with_it)
+    shop.sync("--full")
+    assert shop.wrong() == []
 
 
 @pytest.mark.night

@@ -72,6 +72,32 @@ def test_rows_without_a_time_are_landed_and_stop_nothing(desk):
     assert same_names(desk)
 
 
+@pytest.mark.parametrize("how", ["pull", "sweep"])
+def test_a_time_outranks_none_although_the_source_s_clock_is_behind(desk, how):
+    row_id = next(iter(desk.at_source()))
+    desk.change(ids=[row_id], fields={"updatedAt": None, "firstName": "Before"}, bump=False)
+    desk.pull()
+    behind = format_time(desk.clock() - dt.timedelta(hours=1))
+    desk.change(ids=[row_id], fields={"firstName": "After"}, updated_at=behind)
+    desk.pull(*([how] if how == "sweep" else []))
+    assert desk.landed()[row_id]["first_name"] == "After"
+
+
+@pytest.mark.parametrize(("how", "is_recent"), [("pull", True), ("sweep", True), ("sweep", False)])
+def test_a_row_that_loses_its_time_is_still_the_newest(desk, how, is_recent):
+    row_id = list(desk.at_source())[-1]
+    if is_recent:
+        desk.change(ids=[row_id])
+    desk.pull()
+    known = desk.landed()[row_id]["version_at"]
+    desk.change(ids=[row_id], fields={"updatedAt": None, "firstName": "After"}, bump=False)
+    desk.pull(*([how] if how == "sweep" else []))
+    landed = desk.landed()[row_id]
+    assert (landed["first_name"], landed["updated_at"]) == ("After", None)
+    assert known < landed["version_at"] < known + dt.timedelta(seconds=1)
+    assert desk.pull().rows_landed == 0
+
+
 def test_a_time_in_the_future_hides_no_later_update(desk):
     desk.pull()
     strange = desk.change(count=1, updated_at="2999-01-01T00:00:00Z")

@@ -12,9 +12,10 @@ from crm_pipeline.store.lake.failures import (
     LakeUnavailableError,
 )
 from crm_pipeline.store.lake.lake import Lake
-from crm_pipeline.store.lake.session import LakeSession
+from crm_pipeline.store.lake.session import VERSION_RANK, LakeSession
 
 __all__ = [
+    "VERSION_RANK",
     "Eraser",
     "Lake",
     "LakeBusyError",

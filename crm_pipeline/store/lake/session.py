@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self
 import duckdb
 import pyarrow as pa
 
+from crm_pipeline.core.times import UNDATED
 from crm_pipeline.store.lake.failures import damaged, storage_calls
 from crm_pipeline.store.lake.places import hold_folder
 
@@ -26,6 +27,13 @@ DEFAULT_MEMORY = "256MB"
 _BAD_PAGE = "CRC checksum verification failed"
 
 Parameters = Sequence[object]
+
+#: How landed versions of one record rank, in SQL: by the source's time, then by their batch. When
+#: they landed does not count: the source's clock may be behind ours.
+VERSION_RANK = (
+    f"epoch_us(coalesce(version_at, TIMESTAMPTZ '{UNDATED.isoformat()}'))::HUGEINT"
+    " * 1099511627776 + batch"
+)
 
 
 class TableReader(Protocol):
@@ -169,14 +177,14 @@ class LakeSession:
     ) -> None:
         """Make the newest version of each key visible as the view ``name``.
 
-        The newest has the highest ``version_at`` (``landed_at`` where there is none), then the
-        highest batch; tables without ``landed_at`` go by batch alone.
+        The newest has the highest ``version_at`` (none is lower than any), then the highest batch;
+        tables without ``landed_at`` go by batch alone.
         """
         versions, newest = f"{name}_versions", f"{name}_newest"
         self.attach(versions, organisation, table, since_batch)
         rank = "batch"
         if "landed_at" in self.sql(f"SELECT * FROM {versions} LIMIT 0").schema.names:  # noqa: S608
-            rank = "epoch_us(coalesce(version_at, landed_at))::HUGEINT * 1099511627776 + batch"
+            rank = VERSION_RANK
         self.execute(
             f"CREATE OR REPLACE TEMP TABLE {newest} AS SELECT {key_column}, max({rank}) AS rank,"  # noqa: S608
             f" count(*) AS versions FROM {versions} GROUP BY {key_column}"

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from crm_pipeline.core.ports import DatasetSpec, SourceSpec
 from crm_pipeline.core.pulling import latest_plausible
-from crm_pipeline.core.times import TIME_TYPE
+from crm_pipeline.core.times import A_MOMENT, TIME_TYPE, UNDATED
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.land.recent import marks_of
@@ -22,13 +22,12 @@ from crm_pipeline.sync.land.report import append_batch, landed_table
 from crm_pipeline.sync.land.stamping import Origin, Stamped, stamp
 from crm_pipeline.sync.workspace import Workspace
 
-_A_MOMENT = dt.timedelta(microseconds=1)
 #: The files of the table are searched by id, never read into memory whole.
 _NEWEST = """
-SELECT id, fingerprint, version_at, landed_at, {fullness} AS fullness
+SELECT id, fingerprint, version_at, {fullness} AS fullness
 FROM (SELECT * FROM versions WHERE id IN (SELECT id FROM wanted))
 QUALIFY row_number() OVER (
-    PARTITION BY id ORDER BY coalesce(version_at, landed_at) DESC, batch DESC
+    PARTITION BY id ORDER BY version_at DESC NULLS LAST, batch DESC
 ) = 1
 """
 
@@ -54,14 +53,13 @@ class _Version:
 
     fingerprint: str
     version_at: dt.datetime | None
-    landed_at: dt.datetime
     fullness: int
     place: int = -1
 
     @property
     def rank(self) -> dt.datetime:
         """How the lake ranks it."""
-        return self.version_at or self.landed_at
+        return self.version_at or UNDATED
 
 
 def land_hook_rows(
@@ -171,7 +169,7 @@ class _Judge:
             self.equal.add(row_id)
         elif not is_stale:
             is_lower = known is not None and best.rank < known.rank
-            self.lifted[best.place] = known.rank + _A_MOMENT if known and is_lower else None
+            self.lifted[best.place] = known.rank + A_MOMENT if known and is_lower else None
 
 
 def _is_same(seen: _Version, known: _Version | None) -> bool:
@@ -186,8 +184,7 @@ def _is_older(seen: _Version, known: _Version | None) -> bool:
 
 def _strength(version: _Version) -> tuple[dt.datetime, int, str]:
     """Order versions in a way that does not depend on their arrival."""
-    at = version.version_at or dt.datetime.min.replace(tzinfo=dt.UTC)
-    return at, version.fullness, version.fingerprint
+    return version.rank, version.fullness, version.fingerprint
 
 
 def _versions_by_id(stamped: Stamped, spec: DatasetSpec) -> dict[str, list[_Version]]:
@@ -211,7 +208,6 @@ def _versions_by_id(stamped: Stamped, spec: DatasetSpec) -> dict[str, list[_Vers
             _Version(
                 fingerprint=fingerprint,
                 version_at=version_at if is_believable else None,
-                landed_at=landed_at,
                 fullness=fullness,
                 place=place,
             )

@@ -12,18 +12,24 @@ from crm_pipeline.sync.land.stamping import Stamped
 
 _LOAD = """
 CREATE OR REPLACE TEMP TABLE known AS
-SELECT id, fingerprint, coalesce(version_at, landed_at) AS rank FROM current_rows
+SELECT id, fingerprint, version_at FROM current_rows
 """
-_EMPTY = "CREATE OR REPLACE TEMP TABLE known (id VARCHAR, fingerprint VARCHAR, rank TIMESTAMPTZ)"
+_EMPTY = """
+CREATE OR REPLACE TEMP TABLE known (id VARCHAR, fingerprint VARCHAR, version_at TIMESTAMPTZ)
+"""
+#: ``version``: a row without a time is newer than what is known, and by no more than that.
 _CHANGED = """
-SELECT seen.place, known.id IS NULL AS is_new,
-       coalesce(known.rank > seen.rank, false) AS is_older, known.rank AS known_rank
+SELECT seen.place, seen.id, seen.fingerprint, known.id IS NULL AS is_new,
+       coalesce(known.version_at > seen.version_at, false) AS is_older,
+       known.version_at + INTERVAL 1 MICROSECOND AS just_newer,
+       coalesce(seen.version_at, just_newer) AS version,
+       greatest(known.version_at, version) AS version_at
 FROM seen LEFT JOIN known ON known.id = seen.id
 WHERE known.id IS NULL OR known.fingerprint <> seen.fingerprint
 ORDER BY seen.place
 """
 _FORGET = "DELETE FROM known WHERE id IN (SELECT id FROM changed_rows)"
-_REMEMBER = "INSERT INTO known SELECT id, fingerprint, rank FROM changed_rows"
+_REMEMBER = "INSERT INTO known SELECT id, fingerprint, version_at FROM changed_rows"
 
 
 class Changed:
@@ -31,11 +37,11 @@ class Changed:
 
     def __init__(self, stamped: Stamped, found: pa.Table) -> None:
         places = found.column("place")
-        self.rows: pa.Table = stamped.rows.take(places)
+        self.rows = _with_version(stamped.rows.take(places), _array(found.column("version")))
         self.times: pa.Array = stamped.times.take(_array(places))
         self.is_new: pa.Array = _array(found.column("is_new"))
         self.is_older: pa.Array = _array(found.column("is_older"))
-        self._known_rank: pa.Array = _array(found.column("known_rank"))
+        self._just_newer: pa.Array = _array(found.column("just_newer"))
 
     def not_older(self) -> pa.Table:
         """Return the rows that are at least as new as what is known."""
@@ -48,14 +54,9 @@ class Changed:
         Not those whose known version is younger than the overlap: a source may show what its
         webhook told already only a while later.
         """
-        visible = pc.less(self._known_rank, pa.scalar(swept_at - overlap, TIME_TYPE))
+        visible = pc.less_equal(self._just_newer, pa.scalar(swept_at - overlap, TIME_TYPE))
         is_lowered = pc.and_(self.is_older, pc.fill_null(visible, False))
-        rows = self.rows.filter(is_lowered)
-        known = self._known_rank.filter(is_lowered)
-        a_moment = pa.scalar(dt.timedelta(microseconds=1), pa.duration("us"))
-        version = pc.add(pc.cast(known, TIME_TYPE), a_moment)
-        place = rows.schema.get_field_index("version_at")
-        return rows.set_column(place, rows.schema.field(place), version)
+        return _with_version(self.rows.filter(is_lowered), self._just_newer.filter(is_lowered))
 
 
 class Known:
@@ -77,22 +78,26 @@ class Known:
     def changed(self, stamped: Stamped) -> Changed:
         """Return the rows whose content is not what is known, and know it from now on."""
         rows = stamped.rows
-        rank = pc.coalesce(rows.column("version_at"), rows.column("landed_at"))
         seen = pa.table(
             {
                 "place": pa.array(range(rows.num_rows), pa.int64()),
                 "id": rows.column("id"),
                 "fingerprint": rows.column("fingerprint"),
-                "rank": rank,
+                "version_at": rows.column("version_at"),
             }
         )
         self._session.register("seen", seen)
         found = self._session.sql(_CHANGED).read_all()
         if found.num_rows:
-            self._session.register("changed_rows", seen.take(found.column("place")))
+            self._session.register("changed_rows", found)
             self._session.execute(_FORGET)
             self._session.execute(_REMEMBER)
         return Changed(stamped, found)
+
+
+def _with_version(rows: pa.Table, versions: pa.Array) -> pa.Table:
+    place = rows.schema.get_field_index("version_at")
+    return rows.set_column(place, rows.schema.field(place), pc.cast(versions, TIME_TYPE))
 
 
 def _array(column: pa.ChunkedArray) -> pa.Array:

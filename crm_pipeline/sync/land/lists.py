@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from crm_pipeline.core.ports import ListInfo, ListsApi, Page
 from crm_pipeline.core.pulling import ListRule, doubt_of_members
 from crm_pipeline.core.records import Reject
-from crm_pipeline.core.times import TIME_TYPE, format_time
+from crm_pipeline.core.times import A_MOMENT, TIME_TYPE, format_time
 from crm_pipeline.errors import ConfigurationError, CrmPipelineError
 from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.store.ledger import CompleteRead, Watermark
@@ -26,13 +26,13 @@ from crm_pipeline.sync.land.stamping import keep_newest
 
 _MEMBERS = """
 CREATE OR REPLACE TEMP TABLE members AS
-SELECT id, coalesce(version_at, landed_at) AS rank FROM current_rows
+SELECT id, version_at AS known_version FROM current_rows
 WHERE list_id = CAST(? AS VARCHAR) AND is_member
 """
-_NO_MEMBERS = "CREATE OR REPLACE TEMP TABLE members (id VARCHAR, rank TIMESTAMPTZ)"
+_NO_MEMBERS = "CREATE OR REPLACE TEMP TABLE members (id VARCHAR, known_version TIMESTAMPTZ)"
 _SIGHTED = "CREATE OR REPLACE TEMP TABLE sighted (id VARCHAR)"
 _GONE = """
-SELECT {columns}, members.rank FROM current_rows
+SELECT {columns}, members.known_version FROM current_rows
 JOIN members USING (id) ANTI JOIN sighted USING (id)
 """
 
@@ -269,18 +269,16 @@ class _OneList:
     def _as_removals(self, gone: pa.Table) -> pa.Table:
         """Return members as removed, by a version that is newer than the one they had."""
         scan = self._scan
-        known = gone.column("rank").cast(TIME_TYPE)
-        members = gone.drop_columns(["rank"]).cast(scan.spec.schema)
+        known = gone.column("known_version").cast(TIME_TYPE)
+        members = gone.drop_columns(["known_version"]).cast(scan.spec.schema)
         rows = pa.RecordBatch.from_struct_array(members.to_struct_array().combine_chunks())
         rows = _with(rows, "is_member", pa.array([False] * rows.num_rows))
         now = [format_time(scan.started_at)] * rows.num_rows
         rows = _with(rows, "changed_at", pa.array(now, pa.string()))
         stamped = scan.stamp([(rows, "")], origin="pull", landed_at=scan.started_at, session=None)
-        own, later = (
-            stamped.rows.column("version_at"),
-            pc.add(known, pa.scalar(1, pa.duration("us"))),
-        )
-        versions = pc.if_else(pc.greater(later, own), later, own)
+        own = stamped.rows.column("version_at")
+        later = pc.add(known, pa.scalar(A_MOMENT, pa.duration("us")))
+        versions = pc.if_else(pc.fill_null(pc.greater(later, own), False), later, own)
         place = stamped.rows.schema.get_field_index("version_at")
         return stamped.rows.set_column(place, stamped.rows.schema.field(place), versions)
 

@@ -19,7 +19,8 @@ from crm_pipeline.sync.land.report import PullReport, Scan
 from crm_pipeline.sync.land.stamping import Stamped, keep_newest
 from crm_pipeline.sync.land.walking import Step
 
-#: More new rows than this are compared with the lake as a set, not one by one.
+#: More new rows than this are compared with the lake as a set, not one by one; so are rows without
+#: a time, which have to rank above what the lake holds of them.
 SET_ROWS = 5_000
 
 
@@ -95,7 +96,8 @@ class _Newest:
         self._scan.tally.times_unreadable += stamped.unreadable
         self._scan.tally.times_in_future += stamped.in_future
         new = self._drop_recent(stamped)
-        rows = self._drop_landed(new) if new.rows.num_rows > SET_ROWS else new.rows
+        is_set = new.rows.num_rows > SET_ROWS or new.rows.column("version_at").null_count > 0
+        rows = self._drop_landed(new) if is_set else new.rows
         self._batch = self._scan.land(rows) or self._batch
         self._stamped.append(stamped)
 

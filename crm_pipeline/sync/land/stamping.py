@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.core.pulling import latest_plausible
-from crm_pipeline.core.times import TIME_TYPE, parse_times
+from crm_pipeline.core.times import TIME_TYPE, UNDATED, parse_times
 from crm_pipeline.store.lake import LakeSession
 
 Origin = Literal["pull", "sweep", "hook"]
@@ -50,7 +50,7 @@ def stamp(
 
     The version is the source's own time in ``version_column``; one that lies in the future counts
     as the moment of landing, so that the row's next update still wins. A row without a time has no
-    version: it ranks by when it was landed. Rows by the ten thousand take their fingerprints from
+    version and ranks lowest. Rows by the ten thousand take their fingerprints from
     DuckDB when there is a session.
     """
     table = pa.Table.from_batches([rows for rows, _ in pages])
@@ -117,11 +117,10 @@ def keep_newest(stamped: Stamped) -> Stamped:
     versions = zip(
         ids.to_pylist(),
         stamped.rows.column("version_at").to_pylist(),
-        stamped.rows.column("landed_at").to_pylist(),
         strict=True,
     )
-    for place, (row_id, version, landed_at) in enumerate(versions):
-        rank = version or landed_at
+    for place, (row_id, version) in enumerate(versions):
+        rank = version or UNDATED
         if row_id not in best or rank >= best[row_id][0]:
             best[row_id] = (rank, place)
     chosen = {place for _, place in best.values()}

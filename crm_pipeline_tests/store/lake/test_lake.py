@@ -103,10 +103,11 @@ def test_of_equal_versions_the_later_batch_wins(lake):
     assert names(lake.current(ORG, TABLE, "id")) == {"a": "later"}
 
 
-def test_a_row_without_a_version_counts_as_of_its_landing(lake):
-    lake.append(ORG, TABLE, rows(1, ("a", "version", 5)))
-    lake.append(ORG, TABLE, rows(2, ("a", "none", None), landed_at=NOW + dt.timedelta(minutes=9)))
-    assert names(lake.current(ORG, TABLE, "id")) == {"a": "none"}
+def test_a_row_without_a_version_is_older_than_each_that_has_one_whenever_they_landed(lake):
+    later = NOW + dt.timedelta(minutes=9)
+    lake.append(ORG, TABLE, rows(1, ("a", "version", 5), ("b", "first", None)))
+    lake.append(ORG, TABLE, rows(2, ("a", "none", None), ("b", "last", None), landed_at=later))
+    assert names(lake.current(ORG, TABLE, "id")) == {"a": "version", "b": "last"}
 
 
 def test_compacting_folds_old_versions_and_loses_no_key(lake):
