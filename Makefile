@@ -6,7 +6,7 @@ UV ?= $(BIN)/uv
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test lint types simulate chaos planted check security bandit secrets sbom audit coverage bench fairness soak screenshots browser test.browser lock format clean
+.PHONY: help .venv demo test lint types simulate chaos planted check security bandit secrets sbom audit coverage bench fairness freshness soak screenshots browser test.browser lock format clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z.]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench: $(READY) ## the measurements of docs and PERFORMANCE; ARGS names one
 
 fairness: $(READY) ## how much later one organisation is served beside another in trouble: some minutes
 	@$(BIN)/python -m crm_pipeline_tests.benchmarks.fairness $(ARGS)
+
+freshness: $(READY) ## how long changes take into the CRM while processes are killed; ARGS="--dagster" or "--outage 10000"; ten minutes
+	@$(BIN)/python -m crm_pipeline_tests.benchmarks.freshness $(ARGS)
 
 soak: $(READY) ## many simulated days: memory, handles, sizes and times must not grow; ARGS="--days 60"
 	@$(BIN)/python -m crm_pipeline_tests.benchmarks.soak $(ARGS)

@@ -4,8 +4,9 @@ Customers change at a steady rate, some by opting out; webhooks tell of it, a re
 a loop syncs. Every half minute the receiver or the loop is killed and started anew, as a service
 manager does. At the end the CRM has to be right, and nobody in it twice. `make freshness`.
 
-With ``--outage`` nothing of ours runs while so many customers change: how long until all is caught
-up, at the rate that CRM.COM allows?
+With ``--dagster`` Dagster's sensors sync as they are delivered, instead of the loop, and nothing is
+killed. With ``--outage`` nothing of ours runs while so many customers change: how long until all is
+caught up?
 """
 
 import argparse
@@ -29,6 +30,7 @@ import yaml
 from crm_pipeline_tests.benchmarks.fairness import Installation, Vendors, vendors, wait_for
 from crm_pipeline_tests.benchmarks.soak import MEGABYTE, handles_of, rss_of
 from crm_pipeline_tests.browser.demo import free_port
+from crm_pipeline_tests.faults.dagster_host import DagsterHost
 
 SLUG = "quiet"
 KEY = f"crm_test_{SLUG}"
@@ -130,10 +132,11 @@ class Run:
         port = free_port()
         self._use_receiver(port)
         ready = folder / "receiver.ready"
-        self.receiver = Service(
+        self._receiver = Service(
             self._home, ("receiver", "--port", str(port), "--ready-file", str(ready)), ready
         )
-        self.loop = Service(self._home, ("sync", "--all", "--loop", "--every", str(every)))
+        self._loop = Service(self._home, ("sync", "--all", "--loop", "--every", str(every)))
+        self.services = {"receiver": self._receiver}
         self._ids: list[str] = []
         self._open: list[str] = []
 
@@ -164,21 +167,36 @@ class Run:
         return found
 
     @contextmanager
-    def serving(self) -> Iterator[None]:
+    def looping(self) -> Iterator[None]:
+        """Let a receiver and a loop work."""
+        self.services["loop"] = self._loop
         try:
-            self.receiver.start()
-            self.loop.start()
+            for service in self.services.values():
+                service.start()
             yield
         finally:
-            self.loop.end(signal.SIGTERM)
-            self.receiver.end(signal.SIGTERM)
+            for service in self.services.values():
+                service.end(signal.SIGTERM)
+
+    @contextmanager
+    def dagster(self) -> Iterator[None]:
+        """Let a receiver and Dagster work, its sensors as they are delivered."""
+        host = DagsterHost(self._home)
+        try:
+            self._receiver.start()
+            host.start()
+            host.switch_sensors_on()
+            yield
+        finally:
+            host.stop()
+            self._receiver.end(signal.SIGTERM)
 
     def stream(self, seconds: float, *, kills: bool) -> None:
         """Let customers change for so long; then wait until all has arrived."""
         chance, numbers = random.Random(7), itertools.count()
         began = time.monotonic()
         next_kill = began + _KILL_SECONDS
-        killed = itertools.cycle((self.loop, self.receiver))
+        killed = itertools.cycle(self.services.values())
         ended = threading.Event()
         looking = threading.Thread(target=self._look, args=(ended,), daemon=True)
         looking.start()
@@ -211,9 +229,13 @@ class Run:
         )
         self.watched.changed(customer, change)
 
+    def note(self) -> None:
+        """Note what each process holds now."""
+        for service in self.services.values():
+            service.note()
+
     def _kill(self, service: Service) -> None:
-        self.receiver.note()
-        self.loop.note()
+        self.note()
         service.end(signal.SIGKILL)
         service.start()
         self.kills += 1
@@ -271,6 +293,7 @@ def main() -> int:
         "--every", type=float, default=2.0, help="seconds between the loop's rounds"
     )
     parser.add_argument("--no-kills", action="store_true")
+    parser.add_argument("--dagster", action="store_true", help="Dagster's sensors, not the loop")
     parser.add_argument("--outage", type=int, default=0, help="changes while nothing of ours runs")
     given = parser.parse_args()
     customers = max(CUSTOMERS, given.outage)
@@ -284,17 +307,16 @@ def main() -> int:
                 f"{given.outage:,} changes were caught up after {run.catch_up(given.outage):.0f} s"
             )
             return 0
-        with run.serving():
-            run.stream(given.seconds, kills=not given.no_kills)
-            run.receiver.note()
-            run.loop.note()
+        with run.dagster() if given.dagster else run.looping():
+            run.stream(given.seconds, kills=not (given.no_kills or given.dagster))
+            run.note()
             wal = run.wal_bytes()
         wrong = run.wrong()
     print("| changes | count | median | p95 | p99 | longest |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     print(told("all", run.watched.done))
     print(told("opt-outs", [each for each in run.watched.done if each.is_opt_out]))
-    for name, service in (("receiver", run.receiver), ("loop", run.loop)):
+    for name, service in run.services.items():
         print(
             f"{name}: {max(service.rss) / MEGABYTE:.0f} MB at most, {growth(service.rss):+.1%} from"
             f" the first half to the second; {max(service.handles)} handles at most,"

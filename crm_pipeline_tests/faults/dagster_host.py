@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import dagster as dg
 
 from crm_pipeline.cli.demo.dagster_ui import is_answering, launch, switch_sensors_on
-from crm_pipeline_tests.acceptance.product import Product
 from crm_pipeline_tests.browser.demo import free_port
 from crm_pipeline_tests.docs.reading import ROOT
 
@@ -33,10 +33,21 @@ def until(is_true: Callable[[], object], seconds: float = 120.0) -> None:
         threading.Event().wait(0.1)
 
 
+class Installed(Protocol):
+    """An installation of the product."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its processes are started with."""
+        ...
+
+
 class DagsterHost:
     """One machine with Dagster on it, beside an installation of the product."""
 
-    def __init__(self, product: Product) -> None:
+    def __init__(self, product: Installed) -> None:
         self.product = product
         self.home = product.folder / "home" / "dagster"
         self.port = free_port()

@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).resolve().parent / "patches"
 PAGE = "docs/planted-bugs.md"
 
-_NAME = re.compile(r"(\d{2})-[a-z0-9]+(-[a-z0-9]+)*\.patch")
+_NAME = re.compile(r"(\d{2,})-[a-z0-9]+(-[a-z0-9]+)*\.patch")
 _HEADER = re.compile(
     r"(?P<bug>[A-Z].+?\.)\n(?:Tests: )(?P<tests>.+?)\n\n(?=--- a/crm_pipeline/)", re.DOTALL
 )
@@ -33,11 +33,11 @@ def read_patch(path: Path) -> Patch:
     catch it, then an empty line.
     """
     text = path.read_text(encoding="utf-8")
-    header = _HEADER.match(text)
-    if not _NAME.fullmatch(path.name) or header is None:
+    header, name = _HEADER.match(text), _NAME.fullmatch(path.name)
+    if name is None or header is None:
         raise ValueError(f"{path.name} is no planted bug: see `read_patch`")
     return Patch(
-        number=path.name[:2],
+        number=name[1],
         path=path,
         bug=" ".join(header["bug"].split()),
         tests=tuple(header["tests"].split()),
@@ -47,4 +47,4 @@ def read_patch(path: Path) -> Patch:
 
 def read_patches(folder: Path = FOLDER) -> list[Patch]:
     """Return every planted bug, in the order of their numbers."""
-    return [read_patch(path) for path in sorted(folder.glob("*.patch"))]
+    return sorted(map(read_patch, folder.glob("*.patch")), key=lambda patch: int(patch.number))

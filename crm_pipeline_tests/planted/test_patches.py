@@ -39,7 +39,7 @@ def applies(patch: Patch) -> bool:
 
 
 def test_there_are_at_least_thirty_bugs_each_with_its_number() -> None:
-    numbers = [each.number for each in PATCHES]
+    numbers = [int(each.number) for each in PATCHES]
     assert len(numbers) >= 30
     assert numbers == sorted(set(numbers))
 

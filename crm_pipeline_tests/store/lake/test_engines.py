@@ -74,7 +74,7 @@ def test_sessions_at_the_same_time_are_apart(lake):
 
 
 _FORKING = """
-import datetime as dt, os, sys
+import datetime as dt, gc, os, sys
 from crm_pipeline.store.lake import Lake
 lake = Lake(sys.argv[1], clock=lambda: dt.datetime.now(dt.UTC))
 with lake.session() as session:
@@ -82,11 +82,20 @@ with lake.session() as session:
 child = os.fork()
 if not child:
     with lake.session() as session:
-        os._exit(session.value("SELECT 7"))
+        seven = session.value("SELECT 7")
+    del lake, session
+    gc.collect()
+    os._exit(seven)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-def test_a_forked_process_makes_its_own_instances(tmp_path):
+def test_a_forked_process_makes_its_own_instances_and_leaves_its_parent_s_alone(tmp_path):
     command = [sys.executable, "-W", "ignore", "-c", _FORKING, str(tmp_path)]
-    assert subprocess.run(command, check=False, timeout=60).returncode == 7
+    with subprocess.Popen(command) as process:
+        try:
+            code = process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            pytest.fail("the forked process hangs")
+    assert code == 7
