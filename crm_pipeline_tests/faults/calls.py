@@ -22,10 +22,8 @@ import re
 import signal
 import struct
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 #: Numbers of x86_64. First those whose first argument is a descriptor: what it is decides.
 WRITES = {
@@ -149,13 +147,15 @@ class Watch:
     is_counting: bool = True
     #: The calls so far, each in words: the call and what it is made on.
     calls: list[str] = field(default_factory=list)
-    #: Asked of each call that counts, before it begins, with its number.
-    also: Callable[[int], Any] | None = None
+    #: How it ended.
+    code: int = 0
     _sockets: dict[str, bool] = field(default_factory=dict)
 
     def run(self) -> list[str]:
-        """Follow the process to its end; return its calls. `code` is how it ended."""
-        self.code = 0
+        """Follow the process to its end; return its calls.
+
+        Raises OSError when it cannot be watched.
+        """
         _, status = os.waitpid(self.pid, 0)
         if os.WIFEXITED(status) or os.WIFSIGNALED(status):
             raise OSError("this process cannot be watched")
@@ -180,9 +180,8 @@ class Watch:
             return
         self.calls.append(call)
         if len(self.calls) == self.at:
+            self.is_counting = False
             os.kill(self.pid, signal.SIGKILL)
-        elif self.also is not None:
-            self.also(len(self.calls))
 
     def _call(self, thread: int) -> str:
         """Return the call that a thread begins, in words; nothing when it does not count."""
@@ -195,7 +194,7 @@ class Watch:
         if name in OTHERS:
             return name
         if name in PATHS or name in OPENS:
-            path = self._text(second if re.search(r"at2?$", name) else first)
+            path = self._text(second if re.search(r"[^e]at2?$", name) else first)
             return "" if path.startswith(("/dev/", "/proc/")) else f"{name} {path}"
         what = self._what(first & 0xFFFFFFFF)
         is_file = what.startswith("/")

@@ -28,6 +28,11 @@ NO_THREADS = {
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "_RJEM_MALLOC_CONF": "background_thread:false",
 }
+#: What libraries import only when it is needed, which is always.
+_ON_DEMAND = (
+    "alembic.command", "alembic.config", "certifi", "encodings.idna", "encodings.utf_8_sig", "h11",
+    "httpcore", "pydantic.type_adapter", "typer._adapters",
+)  # fmt: skip
 _NOT_OF_A_COMMAND = (".migrations", ".__main__", ".defs", ".definitions")
 
 
@@ -51,8 +56,6 @@ class Commands:
         self._pid = os.fork()
         if self._pid == 0:
             ours.close()
-            gc.collect()
-            gc.freeze()  # what was imported is for good: a command need not look through it again
             _serve(theirs)
         theirs.close()
         self._socket = ours
@@ -121,8 +124,10 @@ def import_commands() -> None:
     for module in pkgutil.walk_packages(crm_pipeline.__path__, "crm_pipeline."):
         if not any(part in module.name for part in _NOT_OF_A_COMMAND):
             importlib.import_module(module.name)
-    for name in ("alembic.command", "alembic.runtime.migration", "encodings.idna"):
+    for name in _ON_DEMAND:
         importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # it is for good: a command need not look through it again
 
 
 def require_one_thread() -> None:

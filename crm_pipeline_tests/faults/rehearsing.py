@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 from crm_pipeline.core.signature import loke_signature
 from crm_pipeline.sandbox import Sandbox
-from crm_pipeline_tests.acceptance.product import HOOK_SECRET
+from crm_pipeline_tests.acceptance.product import HOOK_SECRET, Product
 from crm_pipeline_tests.acceptance.trading import LISTS, LISTS_ARE_DOWN, Trading, trading
 from crm_pipeline_tests.faults.calls import can_watch
 from crm_pipeline_tests.faults.forking import (
@@ -211,11 +211,16 @@ class Stage:
             return False
 
     def _prove_healed(self) -> None:
-        """Go on without a person; the CRM is right, and then nothing is written any more."""
+        """Go on without a person; the CRM is right, and then nothing is written any more.
+
+        This process was forked for it, so that it is another than the one that was killed.
+        """
         shop, left = self._shop, None
+        forked = shop.product
+        shop.product = Product(forked.folder, forked.sandbox, forked.waits)
         if self._work == "erase":
             left = self._subject
-            answer = shop.product.run("erase", "--org", shop.slug, "--subject", left, "--yes")
+            answer = shop.product.run_here("erase", "--org", shop.slug, "--subject", left, "--yes")
             assert answer.code in (0, 65), answer.err  # 65: the killed one was complete
             assert len(list((self._home / "receipts").iterdir())) == 1
         if self._work == "receive":
