@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 from crm_pipeline.core.signature import loke_signature
@@ -79,10 +79,14 @@ class Rehearsal:
             env={**os.environ, **NO_THREADS}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True,
         )  # fmt: skip
-        if self._line() != "ready":
-            raise CannotWatchError
-        whole = self.play(0)
-        assert whole.wrong == "", whole
+        try:
+            if self._line() != "ready":
+                raise CannotWatchError
+            whole = self.play(0)
+            assert whole.wrong == "", whole
+        except BaseException:
+            self.close()
+            raise
         self.calls = whole.calls
 
     def play(self, number: int) -> Death:
@@ -108,6 +112,10 @@ class Rehearsal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """End the process."""
+        self.close()
+
+    def close(self) -> None:
         """End the process."""
         self._process.kill()
         self._process.communicate()
@@ -267,12 +275,22 @@ def main() -> None:
             require_one_thread()
             pid = os.fork()
             if pid == 0:
-                signal.alarm(_PLAY_SECONDS)
-                told = json.dumps(dataclasses.asdict(stage.play(int(line))))
-                os.write(1, f"{told}\n".encode())
-                os._exit(0)
+                _play_and_end(stage, int(line))
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             assert code == 0, (work, line, code)
+    os._exit(0)
+
+
+def _play_and_end(stage: Stage, number: int) -> NoReturn:
+    """Be the process of one play."""
+    code = 1
+    try:
+        signal.alarm(_PLAY_SECONDS)
+        told = json.dumps(dataclasses.asdict(stage.play(number)))
+        os.write(1, f"{told}\n".encode())
+        code = 0
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":
