@@ -128,7 +128,8 @@ def undo(
     ):
         require_same_account(ws, organisation, binding)
         report = UndoReport(undone=load_plan(ws, organisation, name, digest))
-        require_changes(ws, report.undone)
+        missing = "Nothing was done: what the CRM held before is not known."
+        require_changes(ws, report.undone, not_done=missing)
         if not is_dry_run:
             recover_writes(ws, organisation, binding, api)
         work = _Undoing(ws, binding, api, report, is_archiving=is_archiving)

@@ -230,6 +230,9 @@ def test_a_plan_of_before_is_never_applied(world: World):
     digest = next(each["digest"] for each in plans if sum(each["counts"].values()))
     world.erase("--subject", CANARY, "--yes")
     world.run("apply", "--org", SLUG, digest, code=75)
+    world.run("plan", "approve", "--org", SLUG, digest)
+    refused = world.run("apply", "--org", SLUG, digest, "--json", code=65)
+    assert "not kept any more" in json.dumps(refused)
     assert is_anonymous(world)
 
 

@@ -24,11 +24,12 @@ def rows(*values: tuple[str, str, int]) -> pa.RecordBatchReader:
 
 
 @pytest.fixture(params=["local", "remote"])
-def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
-    made = Lake(str(tmp_path), clock=clock)
+def lake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     if request.param == "remote":
-        made._place = RemotePlace(f"file://{tmp_path}", {"allow_unsafe_rename": "true"})
+        place = RemotePlace(f"file://{tmp_path}", {"allow_unsafe_rename": "true"})
+        monkeypatch.setattr("crm_pipeline.store.lake.lake.place_for", lambda *_: place)
         (tmp_path / "acme" / TABLE).mkdir(parents=True)
+    made = Lake(str(tmp_path), clock=clock)
     made.append("acme", TABLE, rows(("1", "c1", 1), ("2", "c2", 1)))
     made.append("acme", TABLE, rows(("3", "c1", 2)))
     made.append("acme", TABLE, rows(("4", "c3", 3)))

@@ -9,15 +9,19 @@ import pyarrow.dataset as ds
 
 from crm_pipeline.core.ports import Clock
 from crm_pipeline.store.lake.checking import FileCheck, remote_dataset
+from crm_pipeline.store.lake.engines import Engines
 from crm_pipeline.store.lake.erasing import Eraser
 from crm_pipeline.store.lake.failures import LakeUnavailableError, storage_calls, storage_failure
 from crm_pipeline.store.lake.parquet import DataFile, write_file
 from crm_pipeline.store.lake.places import LocalPlace, RemotePlace, place_for
-from crm_pipeline.store.lake.session import DEFAULT_MEMORY, LakeSession
+from crm_pipeline.store.lake.session import LakeSession
+from crm_pipeline.store.lake.snapshots import Snapshots
 from crm_pipeline.store.lake.tables import Mode, Table
 
 #: A spill folder this old belongs to a process that was killed.
 _SPILL_AGE = dt.timedelta(days=2)
+#: What one session may hold in memory; more goes to its folder.
+DEFAULT_MEMORY = "256MB"
 #: History is kept this long, unless told otherwise.
 DEFAULT_RETENTION_HOURS = 168
 
@@ -35,8 +39,9 @@ class Lake:
     ) -> None:
         self._place = place_for(root_url, storage_options)
         self._clock = clock
-        self._memory = memory
+        self._engines = Engines(memory)
         self._check = FileCheck()
+        self._snapshots = Snapshots(self._place)
 
     def append(self, organisation: str, table: str, reader: pa.RecordBatchReader) -> int:
         """Add all rows of a reader in one atomic commit; return how many there were.
@@ -55,21 +60,21 @@ class Lake:
 
     def exists(self, organisation: str, table: str) -> bool:
         """Whether anybody has written the table."""
-        return self._table(organisation, table).exists()
+        return self._snapshots.exists(organisation, table)
 
     def version(self, organisation: str, table: str) -> int:
         """Return the number of the table's newest commit."""
-        return int(self._table(organisation, table).open().version())
+        return self._snapshots.get(organisation, table).version
 
     def row_count(self, organisation: str, table: str, *, since_batch: int | None = None) -> int:
         """Return the rows of all versions, from the log; 0 for a table that nobody has written.
 
         With ``since_batch``: rows of later batches (files that hold earlier ones too are read).
         """
-        opened = self._table(organisation, table)
-        if not opened.exists():
+        found = self._snapshots.find(organisation, table)
+        if found is None:
             return 0
-        files = _since(opened.files(), since_batch)
+        files = _since(found.files, since_batch)
         if since_batch is None or all((file.min_batch or 0) > since_batch for file in files):
             return sum(file.rows for file in files)
         with self.session() as session:
@@ -78,43 +83,39 @@ class Lake:
 
     def file_count(self, organisation: str, table: str) -> int:
         """Return how many data files a table has; 0 when nobody has written it."""
-        opened = self._table(organisation, table)
-        return len(opened.files()) if opened.exists() else 0
+        found = self._snapshots.find(organisation, table)
+        return len(found.files) if found is not None else 0
 
     def size_bytes(self, organisation: str, table: str) -> int:
         """Return the bytes of the table's current files; 0 when nobody has written it."""
-        opened = self._table(organisation, table)
-        return sum(file.size for file in opened.files()) if opened.exists() else 0
+        found = self._snapshots.find(organisation, table)
+        return sum(file.size for file in found.files) if found is not None else 0
 
     def newest_batch(self, organisation: str, table: str) -> int:
         """Return the highest batch number in a table, from the log; 0 when there is none."""
-        opened = self._table(organisation, table)
-        files = opened.files() if opened.exists() else []
+        found = self._snapshots.find(organisation, table)
+        files = found.files if found is not None else ()
         return max((file.max_batch or 0 for file in files), default=0)
 
     def files(self, organisation: str, table: str, *, since_batch: int | None = None) -> list[str]:
         """Return the current data files that can hold rows after a batch, proven when local."""
-        opened = self._table(organisation, table)
-        files = _since(opened.files(), since_batch)
-        if isinstance(self._place, LocalPlace):
-            return [self._check.prove(self._place, opened.folder, file) for file in files]
-        return [f"{self._place.uri(opened.folder)}/{file.name}" for file in files]
+        found = self._snapshots.get(organisation, table)
+        return self._paths(f"{organisation}/{table}", _since(found.files, since_batch))
 
     def source(
         self, organisation: str, table: str, since_batch: int | None
     ) -> tuple[pa.Schema, list[str] | ds.Dataset]:
         """Return a table's columns, and its proven files or (object storage) its rows."""
-        opened = self._table(organisation, table)
-        schema = opened.schema()
+        found, folder = self._snapshots.get(organisation, table), f"{organisation}/{table}"
+        files = _since(found.files, since_batch)
         if isinstance(self._place, RemotePlace):
-            files = _since(opened.files(), since_batch)
-            with storage_calls(opened.folder):
-                return schema, remote_dataset(self._place, opened.folder, files, schema)
-        return schema, self.files(organisation, table, since_batch=since_batch)
+            with storage_calls(folder):
+                return found.schema, remote_dataset(self._place, folder, files, found.schema)
+        return found.schema, self._paths(folder, files)
 
     def session(self) -> LakeSession:
         """Return a private DuckDB to be used in a ``with`` block."""
-        return LakeSession(self, self._place.spill_folder(), self._memory)
+        return LakeSession(self, self._place.spill_folder(), self._engines)
 
     def scan(
         self,
@@ -220,6 +221,11 @@ class Lake:
     def eraser(self) -> Eraser:
         """Return what takes rows out of tables for ever."""
         return Eraser(self._place, self._check, self._clock)
+
+    def _paths(self, folder: str, files: Sequence[DataFile]) -> list[str]:
+        if isinstance(self._place, LocalPlace):
+            return [self._check.prove(self._place, folder, file) for file in files]
+        return [f"{self._place.uri(folder)}/{file.name}" for file in files]
 
     def _table(self, organisation: str, table: str) -> Table:
         return Table(self._place, organisation, table)

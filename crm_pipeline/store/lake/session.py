@@ -17,12 +17,12 @@ import duckdb
 import pyarrow as pa
 
 from crm_pipeline.core.times import UNDATED
+from crm_pipeline.store.lake.engines import Engines
 from crm_pipeline.store.lake.failures import damaged, storage_calls
 from crm_pipeline.store.lake.places import hold_folder
 
 #: Rows of one batch of a result.
 BATCH_ROWS = 20_000
-DEFAULT_MEMORY = "256MB"
 #: How pyarrow, below DuckDB, says that a page is not what was written.
 _BAD_PAGE = "CRC checksum verification failed"
 
@@ -104,9 +104,7 @@ class _Parked:
 class LakeSession:
     """Tables of the lake and rows of ours, joined by SQL. Made by ``Lake.session``."""
 
-    def __init__(
-        self, tables: TableReader, spill_folder: str, memory: str = DEFAULT_MEMORY
-    ) -> None:
+    def __init__(self, tables: TableReader, spill_folder: str, engines: Engines) -> None:
         self._tables = tables
         self._spill = Path(spill_folder)
         self._remove_spill = weakref.finalize(
@@ -115,15 +113,9 @@ class LakeSession:
         self._open: _Parked | None = None
         self._results = 0
         self._attached: list[str] = []
-        self._connection = duckdb.connect(
-            ":memory:",
-            config={
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-                "memory_limit": memory,
-                "temp_directory": str(self._spill / "duckdb"),
-            },
-        )
+        self._engines = engines
+        self._engine = engines.take(self._spill / "duckdb")
+        self._connection = self._engine.cursor()
         self._connection.execute("SET TimeZone = 'UTC'")
 
     def __enter__(self) -> Self:
@@ -142,8 +134,10 @@ class LakeSession:
         if self._open is not None:
             self._open.close()
             self._open = None  # result and session hold each other
-        self._connection.close()
-        self._remove_spill()
+        if self._remove_spill.alive:
+            self._connection.close()
+            self._engines.give_back(self._engine, self._spill / "duckdb")
+            self._remove_spill()
 
     def attach(
         self, name: str, organisation: str, table: str, since_batch: int | None = None

@@ -7,7 +7,8 @@ the library would read past some of it and return fewer rows.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,15 @@ _ACTIONS = frozenset(
 )
 
 Mode = Literal["append", "overwrite"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A version of a table: its number, its columns, its data files, oldest first."""
+
+    version: int
+    schema: pa.Schema
+    files: tuple[DataFile, ...]
 
 
 class Table:
@@ -79,12 +89,17 @@ class Table:
                 failure = storage_failure(self.folder, error)
             raise failure or damaged(self.folder, "its log cannot be read") from error
 
+    def snapshot(self) -> Snapshot:
+        """Return what the table is, as of the moment it was opened."""
+        version = int(self.open().version())
+        return Snapshot(version=version, schema=self.schema(), files=tuple(self.files()))
+
     def schema(self) -> pa.Schema:
         """Return the columns of the table."""
         return pa.schema(self.open().schema())
 
     def files(self) -> list[DataFile]:
-        """Return the data files of the table's newest version, oldest first."""
+        """Return the data files of the table, oldest first."""
         actions = pa.table(self.open().get_add_actions(flatten=True))
         names = set(actions.column_names)
         rows = actions.sort_by("modification_time").to_pylist()
@@ -204,9 +219,13 @@ def _check_log(log: Path, table: str) -> None:
     """Refuse a log with an entry that the library would pass over in silence."""
     if not log.is_dir():
         return
-    for name, path in _entries_since_checkpoint(log):
+    tail = tail_of(log)
+    checkpoint = {each[:20] for each in tail if ".checkpoint." in each}
+    for name in tail:
+        if not name.endswith(".json") or name[:20] in checkpoint:
+            continue
         try:
-            text = path.read_bytes()
+            text = (log / name).read_bytes()
             actions = [json.loads(line) for line in text.splitlines() if line.strip()]
             is_whole = bool(actions) and all(action.keys() <= _ACTIONS for action in actions)
         except (ValueError, AttributeError, OSError):
@@ -215,10 +234,8 @@ def _check_log(log: Path, table: str) -> None:
             raise damaged(table, f"the entry {name} of its log is cut or altered")
 
 
-def _entries_since_checkpoint(log: Path) -> Iterator[tuple[str, Path]]:
-    names = os.listdir(log)
-    checkpoints = [int(name[:20]) for name in names if ".checkpoint." in name]
-    newest = max(checkpoints, default=-1)
-    for name in sorted(names):
-        if name.endswith(".json") and name[:20].isdigit() and int(name[:20]) > newest:
-            yield name, log / name
+def tail_of(log: Path) -> list[str]:
+    """Return the names of a log's newest checkpoint and of its entries from there on, in order."""
+    names = sorted(each for each in os.listdir(log) if each[:20].isdigit())
+    newest = max((each[:20] for each in names if ".checkpoint." in each), default="")
+    return [each for each in names if each[:20] >= newest]

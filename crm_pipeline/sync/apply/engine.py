@@ -118,7 +118,8 @@ class Engine:
             if has_more and len(self._running) < self._limits.concurrency:
                 chunk = next(chunks, None)
                 has_more = chunk is not None
-                self._send_new(pool, chunk or [])
+                if chunk:
+                    self._send_new(pool, chunk)
                 continue
             self._collect()
         self._books.flush()
@@ -130,7 +131,7 @@ class Engine:
             yield chunk
 
     def _send_new(self, pool: ThreadPoolExecutor, chunk: list[Change]) -> None:
-        is_again = bool(chunk) and chunk[0].reason == SECOND_CHANCE
+        is_again = chunk[0].reason == SECOND_CHANCE
         fresh = chunk
         if not is_again:
             free = [change for change in chunk if change.key not in self._unknown]

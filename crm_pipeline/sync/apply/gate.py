@@ -5,7 +5,7 @@ import datetime as dt
 from crm_pipeline.core.records import PlanHeader
 from crm_pipeline.errors import PlanGuardedError, PlanStaleError
 from crm_pipeline.sync.audit import record_approval
-from crm_pipeline.sync.plan import load_plan
+from crm_pipeline.sync.plan import load_plan, require_changes
 from crm_pipeline.sync.workspace import Workspace
 
 APPROVAL_HOURS = 24.0
@@ -32,11 +32,13 @@ def approve_plan(
 
 
 def require_approval(ws: Workspace, header: PlanHeader) -> None:
-    """Raise PlanStaleError or PlanGuardedError unless the plan may be applied."""
+    """Raise PlanStaleError or PlanGuardedError unless the plan may be applied.
+
+    Of a plan that may be, every change has to be there still: PlanForgottenError.
+    """
     why_stale = stale_reason(ws, header)
-    if why_stale is None and not header.is_guarded:
-        return
-    if _is_approved(ws, header):
+    if (why_stale is None and not header.is_guarded) or _is_approved(ws, header):
+        require_changes(ws, header, least=header.size, not_done="Nothing was sent.")
         return
     if why_stale is not None:
         raise PlanStaleError(

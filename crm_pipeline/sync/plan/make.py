@@ -15,7 +15,7 @@ from crm_pipeline.sync.plan.draft import Draft, digest_of
 from crm_pipeline.sync.plan.full import FullDraft
 from crm_pipeline.sync.plan.keyed import keyed_draft
 from crm_pipeline.sync.plan.rows import PLAN_SCHEMA
-from crm_pipeline.sync.plan.stored import has_rows, plan_table
+from crm_pipeline.sync.plan.stored import plan_table, stored_changes
 from crm_pipeline.sync.plan.waiting import freed
 from crm_pipeline.sync.workspace import Workspace
 
@@ -166,7 +166,7 @@ def _stored(
         mapping_version=policy.mapping_version,
         is_full=is_full,
     )
-    if header.size and not has_rows(ws, header):
+    if header.size and not stored_changes(ws, header):
         ws.lake.append(organisation, plan_table(spec.name), _numbered(ws, header, draft))
     ws.ledger.plans.save(header, "guarded" if header.is_guarded else "planned")
     return header

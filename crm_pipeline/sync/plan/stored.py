@@ -113,38 +113,28 @@ def find_changes(
         yield from to_changes(batch)
 
 
-def require_changes(ws: Workspace, header: PlanHeader) -> None:
-    """Raise PlanForgottenError when the changes of a plan are not kept any more."""
-    table = plan_table(header.destination)
-    if not header.size:
+def require_changes(ws: Workspace, header: PlanHeader, *, not_done: str, least: int = 1) -> None:
+    """Raise PlanForgottenError when fewer changes of a plan are kept than are needed."""
+    if not header.size or stored_changes(ws, header) >= least:
         return
-    if ws.lake.exists(header.organisation, table):
-        reader = ws.lake.scan(
-            header.organisation,
-            table,
-            columns=("seq",),
-            where="plan_digest = ?",
-            parameters=[header.digest],
-        )
-        if any(batch.num_rows for batch in reader):
-            return
     raise PlanForgottenError(
         f"The changes of plan {header.digest} of {header.organisation} are not kept any more.",
-        not_done="Nothing was done: what the CRM held before is not known.",
-        remedy="`retention` in the organisation's file says how long plans are kept.",
+        not_done=not_done,
+        remedy="`retention` in the organisation's file says how long plans are kept; an erasure"
+        " takes a person out of each.",
     )
 
 
-def has_rows(ws: Workspace, header: PlanHeader) -> bool:
-    """Whether the changes of exactly this plan are stored already."""
+def stored_changes(ws: Workspace, header: PlanHeader) -> int:
+    """Return how many changes of exactly this plan are stored."""
     table = plan_table(header.destination)
     if not ws.lake.exists(header.organisation, table):
-        return False
+        return 0
     reader = ws.lake.scan(
         header.organisation,
         table,
         columns=("seq",),
-        where="plan_digest = ? AND seq = 0",
+        where="plan_digest = ?",
         parameters=[header.digest],
     )
-    return any(batch.num_rows for batch in reader)
+    return sum(batch.num_rows for batch in reader)

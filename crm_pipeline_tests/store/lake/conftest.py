@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from crm_pipeline.store.lake import Lake
+from crm_pipeline.store.lake.places import RemotePlace
 
 NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 SCHEMA = pa.schema(
@@ -37,3 +38,12 @@ def rows(batch, *people, landed_at=NOW):
 @pytest.fixture
 def lake(tmp_path):
     return Lake(str(tmp_path / "lake"), clock=lambda: NOW)
+
+
+@pytest.fixture
+def remote_lake(tmp_path, monkeypatch):
+    """A lake as it is behind a URL. Its bytes are in the folder ``remote``."""
+    (tmp_path / "remote").mkdir()
+    place = RemotePlace(f"file://{tmp_path}/remote", {"allow_unsafe_rename": "true"})
+    monkeypatch.setattr("crm_pipeline.store.lake.lake.place_for", lambda *_: place)
+    return Lake("s3://any", clock=lambda: NOW)

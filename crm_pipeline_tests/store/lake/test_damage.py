@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from crm_pipeline.errors import DataError
 from crm_pipeline.store.lake import Lake, LakeDamagedError
-from crm_pipeline.store.lake.places import RemotePlace
 from crm_pipeline_tests.store.lake.conftest import NOW, rows
 
 ORG, TABLE = "acme", "landed/loke/customers"
@@ -94,13 +93,11 @@ def test_a_missing_log_entry_is_refused(written):
     entry.write_bytes(content)
 
 
-def test_a_flipped_value_in_object_storage_is_refused_by_its_page_checksum(tmp_path):
-    lake = Lake("replaced", clock=lambda: NOW)
-    lake._place = RemotePlace(f"file://{tmp_path}")
-    lake.append(ORG, TABLE, rows(1, *((f"id{n}", f"Name {n}", n) for n in range(50))))
-    path = next((tmp_path / ORG / TABLE).glob("*.parquet"))
+def test_a_flipped_value_in_object_storage_is_refused_by_its_page_checksum(remote_lake, tmp_path):
+    remote_lake.append(ORG, TABLE, rows(1, *((f"id{n}", f"Name {n}", n) for n in range(50))))
+    path = next((tmp_path / "remote" / ORG / TABLE).glob("*.parquet"))
     content = bytearray(path.read_bytes())
     content[60] ^= 4
     path.write_bytes(content)
     with pytest.raises(LakeDamagedError):
-        lake.scan(ORG, TABLE).read_all()
+        remote_lake.scan(ORG, TABLE).read_all()

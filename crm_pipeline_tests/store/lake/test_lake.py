@@ -11,7 +11,6 @@ import pytest
 from crm_pipeline.store.lake import Lake, LakeBusyError, LakeUnavailableError
 from crm_pipeline.store.lake.failures import TableUnknownError
 from crm_pipeline.store.lake.parquet import GROUP_ROWS
-from crm_pipeline.store.lake.places import RemotePlace
 from crm_pipeline.store.lake.tables import CHECKPOINT_EVERY
 from crm_pipeline_tests.store.lake.conftest import NOW, SCHEMA, rows
 
@@ -231,10 +230,8 @@ def test_vacuum_removes_what_killed_processes_left(lake, tmp_path):
     assert not left.exists()
 
 
-def test_a_lake_behind_a_url_works_alike(tmp_path):
-    lake = Lake("memory-url-replaced-below", clock=lambda: NOW)
-    lake._place = RemotePlace(f"file://{tmp_path}/remote", {"allow_unsafe_rename": "true"})
-    (tmp_path / "remote").mkdir()
+def test_a_lake_behind_a_url_works_alike(remote_lake):
+    lake = remote_lake
     lake.append(ORG, TABLE, rows(1, ("a", "old", 1), ("b", "B", 0)))
     lake.append(ORG, TABLE, rows(2, ("a", "new", 2)))
     assert names(lake.current(ORG, TABLE, "id")) == {"a": "new", "b": "B"}
