@@ -6,7 +6,7 @@ UV ?= $(BIN)/uv
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test lint types simulate chaos planted check security bandit secrets sbom audit coverage bench fairness freshness soak screenshots browser test.browser lock format clean
+.PHONY: help .venv demo test lint types simulate kills chaos planted check security bandit secrets sbom audit coverage bench fairness freshness soak screenshots browser test.browser lock format clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z.]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test.browser: $(READY) ## the Dagster UI in a real Chromium (make browser gets o
 
 simulate: $(READY) ## histories of faults and kills, for the night: SEEDS=10000, FIRST=0; POINTS=1 kills everywhere instead
 	@$(BIN)/python -m crm_pipeline_tests.simulation --seeds $(or $(SEEDS),500) --first $(or $(FIRST),0) $(if $(POINTS),--points)
+
+kills: $(READY) ## kill -9 before every storage and network call of each command: under an hour; ARGS="--work pull" narrows
+	@$(BIN)/python -m crm_pipeline_tests.faults.kills $(ARGS)
 
 chaos: $(READY) ## the product as processes, killed at any moment, with failing disks and vendors; under ten minutes
 	@$(PYTEST) -n $$((2 * $$(nproc))) --dist worksteal crm_pipeline_tests/acceptance/test_kills.py crm_pipeline_tests/faults crm_pipeline_tests/webhooks/test_processes.py $(ARGS)

@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kills",
         type=int,
         default=9,
-        help="kills at system calls for each command (faults/test_system_calls.py): 10000 for all",
+        help="kills at system calls for each command (faults/test_system_calls.py); all: make kills",
     )
 
 

@@ -28,27 +28,14 @@ def traced(trace: Path, pids: Collection[int]) -> Iterator[None]:
 
     Skips the test where strace is missing or may not attach.
     """
-    with _attached(pids, "-e", f"trace={CALLS}", "-s", "16", "-o", str(trace)):
-        yield
-
-
-@contextmanager
-def killing(call: str, number: int, pid: int) -> Iterator[None]:
-    """Kill a process on its way into a system call, the n-th of a thread since the block began."""
-    at = f"inject={call}:signal=KILL:when={number}"
-    with _attached([pid], "-e", f"trace={call}", "-e", at, "-o", "/dev/null"):
-        yield
-
-
-@contextmanager
-def _attached(pids: Collection[int], *options: str) -> Iterator[None]:
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
     processes = [word for pid in pids for word in ("-p", str(pid))]
     watch = subprocess.Popen(
-        [strace, "-f", *options, *processes], stderr=subprocess.PIPE, text=True
-    )
+        [strace, "-f", "-e", f"trace={CALLS}", "-s", "16", "-o", str(trace), *processes],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     assert watch.stderr is not None
     left = set(map(str, pids))
     while left:
@@ -62,11 +49,7 @@ def _attached(pids: Collection[int], *options: str) -> Iterator[None]:
         yield
     finally:
         watch.send_signal(signal.SIGINT)
-        try:
-            watch.communicate(timeout=5)
-        except subprocess.TimeoutExpired:  # it waits for threads of a process that it killed
-            watch.kill()
-            watch.communicate()
+        watch.communicate()
 
 
 def acknowledged(trace: Path) -> tuple[int, int]:
