@@ -1,15 +1,29 @@
 """One history: a seed decides everything that happens, and the laws are asked all along."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from crm_pipeline_tests.simulation.laws import ConsentWitness, liveness, safety
+from crm_pipeline_tests.simulation.laws import Laws
+from crm_pipeline_tests.simulation.organisation import Organisation
+from crm_pipeline_tests.simulation.parts import Parts, parts_of
 from crm_pipeline_tests.simulation.world import World
 
 #: Events of a history, and how many of them are syncs.
 EVENTS = 14
 ROUNDS_TO_QUIET = 12
+#: What may happen in every world, and how often.
+_ALWAYS = {
+    "change": 5, "add": 1, "pay": 4, "refund": 2, "receive": 5, "lose": 1, "unsubscribe": 1,
+    "sync": 6, "sweep": 1,
+}  # fmt: skip
+_OF_LISTS = {"join": 3, "leave": 2, "doubt": 1, "trust": 1, "read lists": 3}
+_OF_SAMPLES = {"order": 4, "move": 5, "answer": 2, "receive": 4}
+_OF_ERASURE = {"erase": 3}
+_OF_NEIGHBOUR = {"neighbour": 6}
+#: Events whose calls may fail, and which may be killed.
+_OF_PROCESS = ("sync", "sweep", "read lists", "erase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +36,17 @@ class Ended:
     syncs: int
     killed: int
     trace: tuple[str, ...]
+    parts: Parts
 
 
-def play(seed: int) -> Ended:
-    """Play one history from its beginning until all is quiet."""
+def play(seed: int, parts: Parts | None = None) -> Ended:
+    """Play one history from its beginning until all is quiet.
+
+    ``parts`` other than the seed's own make another history.
+    """
+    chosen = parts_of(seed) if parts is None else parts
     with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
-        world = World(seed, Path(folder))
+        world = World(seed, Path(folder), chosen)
         try:
             return _play(seed, world)
         finally:
@@ -35,70 +54,175 @@ def play(seed: int) -> Ended:
 
 
 def _play(seed: int, world: World) -> Ended:
-    witness = ConsentWitness(world)
+    laws = Laws(world)
     trace: list[str] = []
 
     wrong: list[str] = []
-    world.sync()
+    for each in world.organisations:
+        each.sync()
     for _ in range(EVENTS):
-        trace.append(_step(world, witness))
-        witness.look()
-        wrong = safety(world, witness)
+        trace.append(_step(world, laws))
+        laws.look()
+        wrong = laws.safety()
         if wrong:
             break
-    wrong = wrong or quiet(world, witness)
-    return Ended(seed, tuple(wrong), world.fate.calls, world.syncs, world.killed, tuple(trace))
+    wrong = wrong or quiet(world, laws)
+    return Ended(
+        seed,
+        tuple(wrong),
+        world.fate.calls,
+        world.syncs,
+        world.killed,
+        tuple(trace),
+        world.parts,
+    )
 
 
-def _step(world: World, witness: ConsentWitness) -> str:
+def happenings(parts: Parts) -> dict[str, int]:
+    """Return what may happen in a world, and how often."""
+    found = dict(_ALWAYS)
+    for is_there, more in (
+        (parts.lists, _OF_LISTS),
+        (parts.samples, _OF_SAMPLES),
+        (parts.erasure, _OF_ERASURE),
+        (parts.neighbour, _OF_NEIGHBOUR),
+    ):
+        if is_there:
+            found |= {name: often + found.get(name, 0) for name, often in more.items()}
+    return found
+
+
+def _step(world: World, laws: Laws) -> str:
     """Let one thing happen."""
-    chance, fate = world.chance, world.fate
-    world.clock.turn(chance.choice([0.0, 0.5, 2.0, 30.0]))
-    happening = chance.choices(
-        ["change", "add", "pay", "refund", "receive", "lose", "unsubscribe", "sync", "sweep"],
-        [5, 1, 4, 2, 5, 1, 1, 6, 1],
-    )[0]
-    if happening == "unsubscribe":
-        code = world.unsubscribe_in_the_crm()
-        if code is not None:
-            world.verify()
-            witness.saw_unsubscription(code)
-        return happening
-    if happening in ("sync", "sweep"):
-        fate.rate = chance.choice([0.0, 0.0, 0.1, 0.4])
-        fate.storage_rate = chance.choice([0.0, 0.0, 0.0, 0.05])
-        fate.kill_after = chance.choice([None, None, chance.randrange(150)])
-        world.sync(is_full=happening == "sweep")
-        told = f"{happening} (faults {fate.rate:g}, storage {fate.storage_rate:g})"
-        fate.rate = fate.storage_rate = 0.0
-        fate.kill_after = None
-        return told
-    {
-        "change": world.change_customer,
-        "add": world.add_customer,
-        "pay": world.pay,
-        "refund": world.refund,
-        "receive": world.receive,
-        "lose": world.lose_a_webhook,
-    }[happening]()
+    world.clock.turn(world.chance.choice([0.0, 0.5, 2.0, 30.0]))
+    names, weights = zip(*happenings(world.parts).items(), strict=True)
+    happening: str = world.chance.choices(names, weights)[0]
+    if happening in _OF_PROCESS:
+        return work(world, laws, happening)
+    if happening == "neighbour":
+        return _neighbour(world, laws)
+    happen(world, laws, happening)
     return happening
 
 
-def quiet(world: World, witness: ConsentWitness) -> list[str]:
-    """End all faults, deliver what is under way, sync until nothing changes, and judge."""
-    while world.hooks:
-        world.receive()
+def work(world: World, laws: Laws, happening: str) -> str:
+    """Let the process work for the organisation, and things go wrong meanwhile."""
+    chance, main = world.chance, world.main
+    rate = chance.choice([0.0, 0.0, 0.1, 0.4])
+    storage_rate = chance.choice([0.0, 0.0, 0.0, 0.05])
+    kill_after = chance.choice([None, None, chance.randrange(150)])
+    if happening == "erase":
+        kill_after = chance.choice([None, chance.randrange(60), chance.randrange(60)])
+    with world.fate.strikes(rate=rate, storage_rate=storage_rate, kill_after=kill_after):
+        if happening == "erase":
+            assert main.erasures is not None
+            main.erasures.ask()
+        elif happening == "read lists":
+            main.sync(datasets={"loke/list_members"})
+        else:
+            sync(laws, main, is_full=happening == "sweep")
+    return f"{happening} (faults {rate:g}, storage {storage_rate:g})"
+
+
+def sync(laws: Laws, organisation: Organisation, *, is_full: bool = False) -> bool:
+    """Sync, and tell the witness when there was no trouble; return whether anything changed."""
+    report = organisation.sync(is_full=is_full)
+    if report is None or report.errors:
+        return True
+    laws.witnesses[organisation.slug].saw_sync()
+    return bool(report.changes)
+
+
+def happen(world: World, laws: Laws, happening: str) -> None:
+    """Let one thing happen to the main organisation, in which our process is not disturbed."""
+    main = world.main
+    if happening == "unsubscribe":
+        code = main.unsubscribe_in_the_crm()
+        if code is not None:
+            main.verify()
+            laws.main.saw_unsubscription(code)
+        return
+    todo: dict[str, Callable[[], None]] = {
+        "change": main.change_customer,
+        "add": main.add_customer,
+        "pay": main.pay,
+        "refund": main.refund,
+        "receive": main.receive,
+        "lose": main.lose_a_webhook,
+    }
+    if main.lists is not None:
+        lists = main.lists
+        todo |= {"join": lists.join, "leave": lists.leave}
+        todo |= {"doubt": lists.doubt, "trust": lists.trust}
+    if main.samples is not None:
+        samples = main.samples
+        todo |= {"order": samples.order, "move": samples.move, "answer": samples.answer}
+    todo[happening]()
+
+
+def _neighbour(world: World, laws: Laws) -> str:
+    """Let something happen next door, to people with the same ids, and perhaps a sync there."""
+    other, chance = world.neighbour, world.chance
+    assert other is not None
+    happening = chance.choice(["change", "change", "pay", "refund", "receive", "sync", "sync"])
+    if happening == "sync":
+        rate, kill_after = chance.choice([0.0, 0.1]), chance.choice([None, chance.randrange(150)])
+        with world.fate.strikes(rate=rate, kill_after=kill_after):
+            sync(laws, other)
+        return "neighbour: sync"
+    {
+        "change": other.change_customer,
+        "pay": lambda: other.pay_the_same(world.main),
+        "refund": other.refund,
+        "receive": other.receive,
+    }[happening]()
+    return f"neighbour: {happening}"
+
+
+def quiet(world: World, laws: Laws) -> list[str]:
+    """End all faults, deliver what is under way, sync until nothing changes, and judge.
+
+    The neighbour comes first, while every call of the main organisation still fails.
+    """
+    main, other = world.main, world.neighbour
+    for each in world.organisations:
+        while each.hooks:
+            each.receive()
+    wrong: list[str] = []
+    if other is not None:
+        world.fate.cut_off.add(main.slug)
+        main.sync()
+        wrong += _settle(laws, other)
+        world.fate.cut_off.clear()
+    if main.lists is not None:
+        main.lists.trust()
+    if main.erasures is not None:
+        for asked in main.erasures.waiting():
+            main.erasures.go_on(main.erasures.begin(asked.code))
+    wrong += _settle(laws, main)
+    if other is not None:
+        wrong += laws.liveness(other)
+    return wrong
+
+
+def _settle(laws: Laws, organisation: Organisation) -> list[str]:
+    """Bring one organisation to rest; return every law that is broken then."""
+    world = laws.world
     for _ in range(ROUNDS_TO_QUIET):
         world.clock.turn(3_600)
-        report = world.sync()
-        witness.look()
-        if report is not None and not report.errors and not report.changes:
+        is_changing = sync(laws, organisation)
+        laws.look()
+        if not is_changing:
             break
+    if organisation.lists is not None:
+        # That everybody left is believed when it is told twice.
+        organisation.sync(datasets={"loke/list_members"})
     world.clock.turn(3_600)
-    world.sync(is_full=True)
-    wrong = safety(world, witness) + liveness(world, witness)
-    before = world.crm.requests.count("POST") + world.crm.requests.count("PUT")
+    sync(laws, organisation, is_full=True)
+    laws.look()
+    wrong = laws.safety() + laws.liveness(organisation)
+    before = world.writes()
     world.clock.turn(3_600)
-    world.sync()
-    after = world.crm.requests.count("POST") + world.crm.requests.count("PUT")
-    return wrong if before == after else [*wrong, f"{after - before} writes at rest"]
+    organisation.sync()
+    writes = world.writes() - before
+    return wrong if not writes else [*wrong, f"{writes} writes at rest"]
