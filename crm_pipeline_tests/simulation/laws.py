@@ -65,7 +65,7 @@ def safety(witness: Witness) -> list[str]:
     wrong += [f"{number} was invented" for number in numbers if number not in paid]
     wrong += unheard(witness, found) + unseen(witness, found)
     if organisation.samples is not None:
-        wrong += laws_of_samples.safety(organisation, found)
+        wrong += laws_of_samples.safety(witness, found)
     if organisation.erasures is not None:
         wrong += laws_of_erasure.safety(organisation, contacts, purchases)
     return wrong

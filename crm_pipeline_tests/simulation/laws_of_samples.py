@@ -4,7 +4,6 @@ from typing import Any
 
 from crm_pipeline.sandbox.sopost.orders import Order
 from crm_pipeline_tests.simulation.laws_of_erasure import is_heir
-from crm_pipeline_tests.simulation.organisation import Organisation
 from crm_pipeline_tests.simulation.people import Contacts
 from crm_pipeline_tests.simulation.samples import PASSED, Samples
 from crm_pipeline_tests.simulation.witness import Witness
@@ -17,9 +16,9 @@ _IDENTITY, _ORDER, _STATUS = (
 )
 
 
-def safety(organisation: Organisation, found: Contacts) -> list[str]:
+def safety(witness: Witness, found: Contacts) -> list[str]:
     """Return what samples must never do: reach the CRM unapproved, or as somebody else's."""
-    samples = organisation.samples
+    samples = witness.organisation.samples
     assert samples is not None
     orders = {each.id: each for each in samples.orders()}
     wrong = []
@@ -34,7 +33,26 @@ def safety(organisation: Organisation, found: Contacts) -> list[str]:
             wrong.append(f"{code} has somebody's order and another one's identity")
         elif order.body["identity"] not in found.members(code)[1]:
             wrong.append(f"{code} has an order of somebody who is another contact")
+    return wrong + _joined_wrongly(witness, found)
+
+
+def _joined_wrongly(witness: Witness, found: Contacts) -> list[str]:
+    """Return contacts that are two people who never had an e-mail address in common."""
+    wrong = []
+    for code in dict.fromkeys([*found.persons.values(), *found.by_code]):
+        customers, people = found.members(code)
+        if not people:
+            continue
+        mails = [witness.values([("loke", each)])["email"] for each in customers]
+        mails += [witness.values([("sopost", each)])["email"] for each in people]
+        if any(not each.intersection(*_others(mails, place)) for place, each in enumerate(mails)):
+            wrong.append(f"{code} is two people without an address in common")
     return wrong
+
+
+def _others(mails: list[set[str]], place: int) -> list[set[str]]:
+    others = [*mails[:place], *mails[place + 1 :]]
+    return [set().union(*others)] if others else []
 
 
 def liveness(witness: Witness, found: Contacts) -> list[str]:
