@@ -18,10 +18,16 @@ _ALWAYS = {
     "change": 5, "add": 1, "pay": 4, "refund": 2, "receive": 5, "lose": 1, "unsubscribe": 1,
     "sync": 6, "sweep": 1,
 }  # fmt: skip
-_OF_LISTS = {"join": 3, "leave": 2, "doubt": 1, "trust": 1, "read lists": 3}
-_OF_SAMPLES = {"order": 4, "move": 5, "answer": 2, "receive": 4}
-_OF_ERASURE = {"erase": 3}
-_OF_NEIGHBOUR = {"neighbour": 6}
+#: What may happen in addition in the parts of a world, how often each, and in what share of steps.
+_OF_PARTS: dict[str, tuple[float, dict[str, int]]] = {
+    "lists": (0.5, {"join": 3, "leave": 2, "doubt": 1, "trust": 1, "read lists": 2}),
+    "samples": (0.7, {"order": 3, "move": 5, "answer": 2, "become": 1, "receive": 4}),
+    "erasure": (0.12, {"erase": 1}),
+    "neighbour": (
+        0.5,
+        {"change there": 3, "pay there": 3, "refund there": 1, "receive there": 3, "sync there": 3},
+    ),
+}
 #: Events whose calls may fail, and which may be killed.
 _OF_PROCESS = ("sync", "sweep", "read lists", "erase")
 
@@ -58,12 +64,12 @@ def _play(seed: int, world: World) -> Ended:
     trace: list[str] = []
 
     wrong: list[str] = []
-    for each in world.organisations:
-        each.sync()
+    _begin(world)
     for _ in range(EVENTS):
-        trace.append(_step(world, laws))
-        laws.look()
-        wrong = laws.safety()
+        for happening in _chosen(world):
+            trace.append(_step(world, laws, happening))
+            laws.look()
+            wrong = wrong or laws.safety()
         if wrong:
             break
     wrong = wrong or quiet(world, laws)
@@ -78,30 +84,37 @@ def _play(seed: int, world: World) -> Ended:
     )
 
 
-def happenings(parts: Parts) -> dict[str, int]:
-    """Return what may happen in a world, and how often."""
-    found = dict(_ALWAYS)
-    for is_there, more in (
-        (parts.lists, _OF_LISTS),
-        (parts.samples, _OF_SAMPLES),
-        (parts.erasure, _OF_ERASURE),
-        (parts.neighbour, _OF_NEIGHBOUR),
-    ):
-        if is_there:
-            found |= {name: often + found.get(name, 0) for name, often in more.items()}
+def _begin(world: World) -> None:
+    """Let there be some members and orders, then sync everybody for the first time."""
+    main = world.main
+    if main.lists is not None:
+        main.lists.join()
+    if main.samples is not None:
+        for _ in range(3):
+            main.samples.order()
+    for each in world.organisations:
+        each.sync()
+
+
+def _chosen(world: World) -> list[str]:
+    """Return what happens in one step: to everybody's world, and in some of its parts."""
+    chance = world.chance
+    world.clock.turn(chance.choice([0.0, 0.5, 2.0, 30.0]))
+    found: list[str] = chance.choices([*_ALWAYS], [*_ALWAYS.values()])
+    for name, (share, happenings) in _OF_PARTS.items():
+        if getattr(world.parts, name) and chance.random() < share:
+            found += chance.choices([*happenings], [*happenings.values()])
     return found
 
 
-def _step(world: World, laws: Laws) -> str:
+def _step(world: World, laws: Laws, happening: str) -> str:
     """Let one thing happen."""
-    world.clock.turn(world.chance.choice([0.0, 0.5, 2.0, 30.0]))
-    names, weights = zip(*happenings(world.parts).items(), strict=True)
-    happening: str = world.chance.choices(names, weights)[0]
     if happening in _OF_PROCESS:
         return work(world, laws, happening)
-    if happening == "neighbour":
-        return _neighbour(world, laws)
-    happen(world, laws, happening)
+    if happening.endswith(" there"):
+        _next_door(world, laws, happening)
+    else:
+        happen(world, laws, happening)
     return happening
 
 
@@ -157,26 +170,25 @@ def happen(world: World, laws: Laws, happening: str) -> None:
     if main.samples is not None:
         samples = main.samples
         todo |= {"order": samples.order, "move": samples.move, "answer": samples.answer}
+        todo |= {"become": samples.become}
     todo[happening]()
 
 
-def _neighbour(world: World, laws: Laws) -> str:
-    """Let something happen next door, to people with the same ids, and perhaps a sync there."""
+def _next_door(world: World, laws: Laws, happening: str) -> None:
+    """Let something happen to the neighbour, whose people have the same ids."""
     other, chance = world.neighbour, world.chance
     assert other is not None
-    happening = chance.choice(["change", "change", "pay", "refund", "receive", "sync", "sync"])
-    if happening == "sync":
+    if happening == "sync there":
         rate, kill_after = chance.choice([0.0, 0.1]), chance.choice([None, chance.randrange(150)])
         with world.fate.strikes(rate=rate, kill_after=kill_after):
             sync(laws, other)
-        return "neighbour: sync"
+        return
     {
-        "change": other.change_customer,
-        "pay": lambda: other.pay_the_same(world.main),
-        "refund": other.refund,
-        "receive": other.receive,
+        "change there": other.change_customer,
+        "pay there": lambda: other.pay_the_same(world.main),
+        "refund there": other.refund,
+        "receive there": other.receive,
     }[happening]()
-    return f"neighbour: {happening}"
 
 
 def quiet(world: World, laws: Laws) -> list[str]:

@@ -49,13 +49,23 @@ class Samples:
     def order(self) -> None:
         """Let somebody order: a stranger, or somebody with the address that a customer has."""
         chance = self._of.world.chance
-        number = chance.randrange(6)
+        number = chance.randrange(4)
         if number not in self._people:
             self._people[number] = self._person(number)
         order_id = self._sopost.place(
             self._of.slug, consents=chance.choice(_KINDS), fields=self._people[number]
         )
         self._tell(order_id)
+        if chance.random() < 0.5:
+            self._sopost.move(order_id, APPROVED, is_told=False)
+            self._tell(order_id)
+
+    def become(self) -> None:
+        """Let somebody who ordered become a customer, with the same address."""
+        chance = self._of.world.chance
+        if self._people:
+            email = self._people[chance.choice(sorted(self._people))]["email"]
+            self._of.loke.create_customer(self._of.slug, email=email)
 
     def move(self) -> None:
         """Let an order go on: to its next state, to one that nobody knows, or to its rejection."""
