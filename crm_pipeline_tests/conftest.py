@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kills",
         type=int,
         default=9,
-        help="kills at system calls for each command (faults/test_system_calls.py); all: make kills",
+        help="kills at system calls (faults/test_system_calls.py) of each command; all: make kills",
     )
 
 

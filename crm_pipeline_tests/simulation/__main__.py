@@ -2,7 +2,7 @@
 
 Exit code 1 when a law was broken; the seed replays the very same history:
 ``python -m crm_pipeline_tests.simulation --first SEED --seeds 1``. With ``--points`` a process is
-killed instead at every point of a sync, of a full sweep and of a receipt, one after the other.
+killed instead at every point of a sync, a full sweep, a receipt and an erasure, one by one.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
 from crm_pipeline_tests.simulation.crash import WORKS, die, points_of
-from crm_pipeline_tests.simulation.history import play
+from crm_pipeline_tests.simulation.history import Ended, play
 
 T = TypeVar("T")
 
@@ -40,10 +40,20 @@ def main() -> int:
 
 def _play_histories(pool: ProcessPoolExecutor, seeds: range) -> tuple[str, int]:
     calls = killed = broken = 0
-    for ended in _counted(pool.map(play, seeds)):
+    spent: dict[str, list[float]] = {}
+    for ended, seconds in _counted(pool.map(_timed, seeds)):
         calls, killed = calls + ended.calls, killed + ended.killed
-        broken += _tell(f"seed {ended.seed}", ended.wrong)
+        spent.setdefault(str(ended.parts), []).append(seconds)
+        broken += _tell(f"seed {ended.seed} ({ended.parts})", ended.wrong)
+    for parts, each in sorted(spent.items()):
+        told = f"{sum(each) / len(each):.1f} s of a processor each"
+        print(f"{parts}: {len(each):,} histories, {told}", file=sys.stderr)
     return f"{len(seeds):,} histories, {calls:,} calls, {killed:,} kills", broken
+
+
+def _timed(seed: int) -> tuple[Ended, float]:
+    began = time.process_time()
+    return play(seed), time.process_time() - began
 
 
 def _kill_everywhere(pool: ProcessPoolExecutor) -> tuple[str, int]:

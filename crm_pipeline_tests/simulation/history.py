@@ -1,15 +1,38 @@
 """One history: a seed decides everything that happens, and the laws are asked all along."""
 
+import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from crm_pipeline_tests.simulation.laws import ConsentWitness, liveness, safety
+from crm_pipeline_tests.simulation.laws import Laws
+from crm_pipeline_tests.simulation.organisation import Organisation
+from crm_pipeline_tests.simulation.parts import Parts, parts_of
 from crm_pipeline_tests.simulation.world import World
 
 #: Events of a history, and how many of them are syncs.
 EVENTS = 14
 ROUNDS_TO_QUIET = 12
+#: Bytes that have to be free in memory for the folders of some histories.
+_ROOM = 256 * 1024 * 1024
+#: What may happen in every world, and how often.
+_ALWAYS = {
+    "change": 5, "add": 1, "pay": 4, "refund": 2, "receive": 5, "lose": 1, "unsubscribe": 1,
+    "sync": 6, "sweep": 1,
+}  # fmt: skip
+#: What may happen in addition in the parts of a world, how often each, and in what share of steps.
+_OF_PARTS: dict[str, tuple[float, dict[str, int]]] = {
+    "lists": (0.5, {"join": 3, "leave": 2, "doubt": 1, "trust": 1, "read lists": 2}),
+    "samples": (0.7, {"order": 3, "move": 5, "answer": 2, "become": 1, "receive": 4}),
+    "erasure": (0.12, {"erase": 1}),
+    "neighbour": (
+        0.5,
+        {"change there": 3, "pay there": 3, "refund there": 1, "receive there": 3, "sync there": 3},
+    ),
+}
+#: Events whose calls may fail, and which may be killed.
+_OF_PROCESS = ("sync", "sweep", "read lists", "erase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,82 +45,199 @@ class Ended:
     syncs: int
     killed: int
     trace: tuple[str, ...]
+    parts: Parts
 
 
-def play(seed: int) -> Ended:
-    """Play one history from its beginning until all is quiet."""
-    with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
-        world = World(seed, Path(folder))
+def play(seed: int, parts: Parts | None = None) -> Ended:
+    """Play one history from its beginning until all is quiet.
+
+    ``parts`` other than the seed's own make another history.
+    """
+    chosen = parts_of(seed) if parts is None else parts
+    with tempfile.TemporaryDirectory(prefix="simulation-", dir=_fast_folder()) as folder:
+        world = World(seed, Path(folder), chosen)
         try:
             return _play(seed, world)
         finally:
             world.close()
 
 
+def _fast_folder() -> str | None:
+    """Return a folder in memory, where an fsync costs nothing: no power is lost here."""
+    memory = Path("/dev/shm")
+    is_there = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
+    return str(memory) if is_there else None
+
+
 def _play(seed: int, world: World) -> Ended:
-    witness = ConsentWitness(world)
+    laws = Laws(world)
     trace: list[str] = []
 
     wrong: list[str] = []
-    world.sync()
+    _begin(world)
     for _ in range(EVENTS):
-        trace.append(_step(world, witness))
-        witness.look()
-        wrong = safety(world, witness)
+        for happening in _chosen(world):
+            trace.append(_step(world, laws, happening))
+            laws.look()
+            wrong = wrong or laws.safety()
         if wrong:
             break
-    wrong = wrong or quiet(world, witness)
-    return Ended(seed, tuple(wrong), world.fate.calls, world.syncs, world.killed, tuple(trace))
+    wrong = wrong or quiet(world, laws)
+    return Ended(
+        seed,
+        tuple(wrong),
+        world.fate.calls,
+        world.syncs,
+        world.killed,
+        tuple(trace),
+        world.parts,
+    )
 
 
-def _step(world: World, witness: ConsentWitness) -> str:
-    """Let one thing happen."""
-    chance, fate = world.chance, world.fate
+def _begin(world: World) -> None:
+    """Let there be some members and orders, then sync everybody for the first time."""
+    main = world.main
+    if main.lists is not None:
+        main.lists.join()
+    if main.samples is not None:
+        for _ in range(3):
+            main.samples.order()
+    for each in world.organisations:
+        each.sync()
+
+
+def _chosen(world: World) -> list[str]:
+    """Return what happens in one step: to everybody's world, and in some of its parts."""
+    chance = world.chance
     world.clock.turn(chance.choice([0.0, 0.5, 2.0, 30.0]))
-    happening = chance.choices(
-        ["change", "add", "pay", "refund", "receive", "lose", "unsubscribe", "sync", "sweep"],
-        [5, 1, 4, 2, 5, 1, 1, 6, 1],
-    )[0]
-    if happening == "unsubscribe":
-        code = world.unsubscribe_in_the_crm()
-        if code is not None:
-            world.verify()
-            witness.saw_unsubscription(code)
-        return happening
-    if happening in ("sync", "sweep"):
-        fate.rate = chance.choice([0.0, 0.0, 0.1, 0.4])
-        fate.storage_rate = chance.choice([0.0, 0.0, 0.0, 0.05])
-        fate.kill_after = chance.choice([None, None, chance.randrange(150)])
-        world.sync(is_full=happening == "sweep")
-        told = f"{happening} (faults {fate.rate:g}, storage {fate.storage_rate:g})"
-        fate.rate = fate.storage_rate = 0.0
-        fate.kill_after = None
-        return told
-    {
-        "change": world.change_customer,
-        "add": world.add_customer,
-        "pay": world.pay,
-        "refund": world.refund,
-        "receive": world.receive,
-        "lose": world.lose_a_webhook,
-    }[happening]()
+    found: list[str] = chance.choices([*_ALWAYS], [*_ALWAYS.values()])
+    for name, (share, happenings) in _OF_PARTS.items():
+        if getattr(world.parts, name) and chance.random() < share:
+            found += chance.choices([*happenings], [*happenings.values()])
+    return found
+
+
+def _step(world: World, laws: Laws, happening: str) -> str:
+    """Let one thing happen."""
+    if happening in _OF_PROCESS:
+        return work(world, laws, happening)
+    if happening.endswith(" there"):
+        _next_door(world, laws, happening)
+    else:
+        happen(world, laws, happening)
     return happening
 
 
-def quiet(world: World, witness: ConsentWitness) -> list[str]:
-    """End all faults, deliver what is under way, sync until nothing is written, and judge."""
-    while world.hooks:
-        world.receive()
+def work(world: World, laws: Laws, happening: str) -> str:
+    """Let the process work for the organisation, and things go wrong meanwhile."""
+    chance, main = world.chance, world.main
+    rate = chance.choice([0.0, 0.0, 0.1, 0.4])
+    storage_rate = chance.choice([0.0, 0.0, 0.0, 0.05])
+    kill_after = chance.choice([None, None, chance.randrange(150)])
+    if happening == "erase":
+        kill_after = chance.choice([None, chance.randrange(60), chance.randrange(60)])
+    with world.fate.strikes(rate=rate, storage_rate=storage_rate, kill_after=kill_after):
+        if happening == "erase":
+            assert main.erasures is not None
+            main.erasures.ask()
+        elif happening == "read lists":
+            main.sync(datasets={"loke/list_members"})
+        else:
+            sync(laws, main, is_full=happening == "sweep")
+    return f"{happening} (faults {rate:g}, storage {storage_rate:g})"
+
+
+def sync(laws: Laws, organisation: Organisation, *, is_full: bool = False) -> bool:
+    """Sync, and tell the witness when there was no trouble; return whether anything changed."""
+    report = organisation.sync(is_full=is_full)
+    if report is None or report.errors:
+        return True
+    laws.witnesses[organisation.slug].saw_sync()
+    return bool(report.changes)
+
+
+def happen(world: World, laws: Laws, happening: str) -> None:
+    """Let one thing happen to the main organisation, in which our process is not disturbed."""
+    main = world.main
+    if happening == "unsubscribe":
+        code = main.unsubscribe_in_the_crm()
+        if code is not None:
+            main.verify()
+            laws.main.saw_unsubscription(code)
+        return
+    todo: dict[str, Callable[[], None]] = {
+        "change": main.change_customer,
+        "add": main.add_customer,
+        "pay": main.pay,
+        "refund": main.refund,
+        "receive": main.receive,
+        "lose": main.lose_a_webhook,
+    }
+    if main.lists is not None:
+        lists = main.lists
+        todo |= {"join": lists.join, "leave": lists.leave}
+        todo |= {"doubt": lists.doubt, "trust": lists.trust}
+    if main.samples is not None:
+        samples = main.samples
+        todo |= {"order": samples.order, "move": samples.move, "answer": samples.answer}
+        todo |= {"become": samples.become}
+    todo[happening]()
+
+
+def _next_door(world: World, laws: Laws, happening: str) -> None:
+    """Let something happen to the neighbour, whose people have the same ids."""
+    other, chance = world.neighbour, world.chance
+    assert other is not None
+    if happening == "sync there":
+        rate, kill_after = chance.choice([0.0, 0.1]), chance.choice([None, chance.randrange(150)])
+        with world.fate.strikes(rate=rate, kill_after=kill_after):
+            sync(laws, other)
+        return
+    {
+        "change there": other.change_customer,
+        "pay there": lambda: other.pay_the_same(world.main),
+        "refund there": other.refund,
+        "receive there": other.receive,
+    }[happening]()
+
+
+def quiet(world: World, laws: Laws) -> list[str]:
+    """End all faults, deliver what is under way, sync until nothing changes, and judge.
+
+    The neighbour comes first, while every call of the main organisation still fails.
+    """
+    main, other = world.main, world.neighbour
+    for each in world.organisations:
+        while each.hooks:
+            each.receive()
+    wrong: list[str] = []
+    if other is not None:
+        world.fate.cut_off.add(main.slug)
+        main.sync()
+        wrong += _settle(laws, other)
+        world.fate.cut_off.clear()
+    if main.lists is not None:
+        main.lists.trust()
+    if main.erasures is not None:
+        for asked in main.erasures.waiting():
+            main.erasures.go_on(main.erasures.begin(asked.code))
+    wrong += _settle(laws, main)
+    if other is not None:
+        wrong += laws.liveness(other)
+    return wrong
+
+
+def _settle(laws: Laws, organisation: Organisation) -> list[str]:
+    """Sync one organisation until nothing is written; return every law that is broken then."""
+    world = laws.world
     for number in range(ROUNDS_TO_QUIET):
         world.clock.turn(3_600)
-        before = writes(world)
-        report = world.sync(is_full=not number)
-        witness.look()
-        if number and report is not None and not report.errors and before == writes(world):
-            return safety(world, witness) + liveness(world, witness)
-    return [f"not quiet after {ROUNDS_TO_QUIET} syncs"]
-
-
-def writes(world: World) -> int:
-    """Return how many writes the CRM was asked for so far."""
-    return world.crm.requests.count("POST") + world.crm.requests.count("PUT")
+        before = world.writes()
+        is_changing = sync(laws, organisation, is_full=not number)
+        if organisation.lists is not None and not number:
+            # That everybody left is believed when it is told twice.
+            organisation.sync(datasets={"loke/list_members"})
+        laws.look()
+        if number and not is_changing and world.writes() == before:
+            return laws.safety() + laws.liveness(organisation)
+    return [f"{organisation.slug} is not quiet after {ROUNDS_TO_QUIET} syncs"]

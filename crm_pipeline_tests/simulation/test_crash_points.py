@@ -1,4 +1,4 @@
-"""A kill at any point of a sync, a full sweep or a receipt is healed without a person."""
+"""A kill at any point of a sync, a full sweep, a receipt or an erasure is healed by itself."""
 
 import pytest
 

@@ -15,8 +15,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from crm_pipeline_tests.simulation.history import quiet
-from crm_pipeline_tests.simulation.laws import ConsentWitness, safety
+from crm_pipeline_tests.simulation.history import happen, quiet, sync
+from crm_pipeline_tests.simulation.laws import Laws
 from crm_pipeline_tests.simulation.world import World
 
 _KILLS = st.none() | st.integers(0, 150)
@@ -26,7 +26,7 @@ class Histories(RuleBasedStateMachine):
     """Everything that can happen to one organisation, in any order; laws after every step."""
 
     world: World
-    witness: ConsentWitness
+    laws: Laws
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,43 +36,40 @@ class Histories(RuleBasedStateMachine):
     def begin(self, chance: Random) -> None:
         self.world = World(0, Path(self._folder.name))
         self.world.chance = chance
-        self.witness = ConsentWitness(self.world)
-        self.world.sync()
+        self.laws = Laws(self.world)
+        self.world.main.sync()
 
     @rule()
     def change(self) -> None:
-        self.world.change_customer()
-        self.witness.look()
+        self.world.main.change_customer()
+        self.laws.look()
 
     @rule()
     def add(self) -> None:
-        self.world.add_customer()
-        self.witness.look()
+        self.world.main.add_customer()
+        self.laws.look()
 
     @rule()
     def pay(self) -> None:
-        self.world.pay()
+        self.world.main.pay()
 
     @rule()
     def refund(self) -> None:
-        self.world.refund()
+        self.world.main.refund()
 
-    @precondition(lambda self: bool(self.world.hooks))
+    @precondition(lambda self: bool(self.world.main.hooks))
     @rule()
     def receive(self) -> None:
-        self.world.receive()
+        self.world.main.receive()
 
-    @precondition(lambda self: bool(self.world.hooks))
+    @precondition(lambda self: bool(self.world.main.hooks))
     @rule()
     def lose(self) -> None:
-        self.world.lose_a_webhook()
+        self.world.main.lose_a_webhook()
 
     @rule()
     def unsubscribe(self) -> None:
-        code = self.world.unsubscribe_in_the_crm()
-        if code is not None:
-            self.world.verify()
-            self.witness.saw_unsubscription(code)
+        happen(self.world, self.laws, "unsubscribe")
 
     @rule(seconds=st.sampled_from([0.5, 2.0, 30.0]))
     def wait(self, seconds: float) -> None:
@@ -85,21 +82,19 @@ class Histories(RuleBasedStateMachine):
         kill_after=_KILLS,
     )
     def sync(self, is_full: bool, rate: float, storage_rate: float, kill_after: int | None) -> None:
-        fate = self.world.fate
-        fate.rate, fate.storage_rate, fate.kill_after = rate, storage_rate, kill_after
-        self.world.sync(is_full=is_full)
-        fate.rate = fate.storage_rate = 0.0
-        fate.kill_after = None
+        strikes = {"rate": rate, "storage_rate": storage_rate, "kill_after": kill_after}
+        with self.world.fate.strikes(**strikes):
+            sync(self.laws, self.world.main, is_full=is_full)
 
     @invariant()
     def no_law_is_broken(self) -> None:
         if hasattr(self, "world"):
-            assert safety(self.world, self.witness) == []
+            assert self.laws.safety() == []
 
     def teardown(self) -> None:
         try:
             if hasattr(self, "world"):
-                assert quiet(self.world, self.witness) == []
+                assert quiet(self.world, self.laws) == []
         finally:
             if hasattr(self, "world"):
                 self.world.close()

@@ -4,6 +4,7 @@ import pytest
 
 from crm_pipeline_tests.nights import night
 from crm_pipeline_tests.simulation.history import play
+from crm_pipeline_tests.simulation.parts import EVERYTHING
 
 #: Seeds of every run, and of ``make night``. More of them: ``make simulate SEEDS=10000``.
 SEEDS, SEEDS_OF_CHAOS = 24, 72
@@ -21,7 +22,7 @@ def test_every_law_holds_in_every_history(first: int) -> None:
 
 
 def test_a_seed_replays_the_very_same_history() -> None:
-    first, again = play(7), play(7)
+    first, again = play(7, EVERYTHING), play(7, EVERYTHING)
     assert (first.trace, first.calls, first.killed, first.wrong) == (
         again.trace,
         again.calls,

@@ -4,7 +4,8 @@ Everything that goes wrong is drawn from one generator, so that a seed is a whol
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -25,15 +26,16 @@ class Killed(BaseException):
 
 
 class Wire(httpx.BaseTransport):
-    """Carries one client's calls to an ASGI application."""
+    """Carries one organisation's calls to an ASGI application."""
 
-    def __init__(self, app: Callable[..., Any], fate: "Fate") -> None:
+    def __init__(self, app: Callable[..., Any], fate: "Fate", organisation: str) -> None:
         self._app = app
         self._fate = fate
+        self._organisation = organisation
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one call, or fail as a network does."""
-        fault = self._fate.of_call(request.method)
+        fault = self._fate.of_call(request.method, self._organisation)
         if fault == "refused":
             raise httpx.ConnectError("refused")
         if fault == "cut_before":
@@ -90,7 +92,7 @@ class Fate:
     """Decides what goes wrong, and when the process is killed.
 
     ``rate`` is the share of calls that go wrong. ``kill_after`` counts events (calls and durable
-    writes) down to the kill; None: it lives.
+    writes) down to the kill; None: it lives. ``cut_off`` are organisations whose every call fails.
     """
 
     def __init__(self, chance: random.Random) -> None:
@@ -100,11 +102,14 @@ class Fate:
         self.kill_after: int | None = None
         self.is_dead = False
         self.calls = 0
+        self.cut_off: set[str] = set()
 
-    def of_call(self, method: str) -> str:
+    def of_call(self, method: str, organisation: str) -> str:
         """Return what happens to a call; raises when the process dies before it."""
         self._count_down()
         self.calls += 1
+        if organisation in self.cut_off:
+            return "refused"
         if self._chance.random() >= self.rate:
             return ""
         kinds, weights = zip(*FAULTS.items(), strict=True)
@@ -119,6 +124,18 @@ class Fate:
         """Return whether a durable write fails; raises when the process dies before it."""
         self._count_down()
         return self._chance.random() < self.storage_rate
+
+    @contextmanager
+    def strikes(
+        self, *, rate: float = 0.0, storage_rate: float = 0.0, kill_after: int | None = None
+    ) -> Iterator[None]:
+        """Let things go wrong inside the block, and nothing after it."""
+        self.rate, self.storage_rate, self.kill_after = rate, storage_rate, kill_after
+        try:
+            yield
+        finally:
+            self.rate = self.storage_rate = 0.0
+            self.kill_after = None
 
     def revive(self) -> None:
         """Start a new process."""

@@ -276,6 +276,30 @@ def test_emails_that_swap_owners_end_right(bench: Workbench):
     assert bench.plan(is_full=True).size == 0
 
 
+def test_a_medium_that_was_refused_is_planned_again_when_its_second_try_is_lost(bench: Workbench):
+    bench.policy = replace(
+        bench.policy, limits=replace(bench.policy.limits, calls_per_second=10_000, concurrency=1)
+    )
+    bench.bring(
+        {"loke:1": contact(email="a@example.com"), "loke:2": contact(email="b@example.com")}
+    )
+    bench.want({"loke:1": contact(email="b@example.com"), "loke:2": contact(email="a@example.com")})
+    # The first is refused, then written without the e-mail; the second takes what it gave up.
+    dead = FaultRule(kind="status", status=503, method="PUT", after=3, times=None)
+    bench.sandbox.crm_com.faults.add(dead)
+    with pytest.raises(TryLaterError):
+        bench.apply(bench.plan())
+    assert bench.remote()["loke:1"].get("email") is None
+    bench.sandbox.crm_com.faults.clear()
+    bench.recover()
+    header = bench.plan()
+    assert (header.is_full, header.size) == (False, 1)
+    bench.apply(header)
+    assert bench.remote()["loke:1"]["email"] == "b@example.com"
+    assert bench.remote()["loke:2"]["email"] == "a@example.com"
+    assert bench.plan(is_full=True).size == 0
+
+
 def test_an_email_that_moves_to_another_customer_ends_right(bench: Workbench):
     bench.bring({"loke:1": contact(), "loke:2": contact(email="a@example.com")})
     bench.bring({"loke:1": contact(email="a@example.com"), "loke:2": contact()})

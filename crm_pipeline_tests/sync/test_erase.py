@@ -222,6 +222,22 @@ def test_a_crm_that_is_down_leaves_the_erasure_open_until_it_answers(world: Worl
     assert is_anonymous(world)
 
 
+def test_a_failure_that_named_the_persons_contact_is_forgotten_with_them(world: World):
+    world.live()
+    world.sandbox.crm_com.faults.add(CRM_IS_DOWN)
+    world.erase("--subject", CANARY, "--yes", code=75)
+    world.sync(code=75)
+    [crm_id] = world.crm_ids
+    with world.runtime() as runtime:
+        assert crm_id in (runtime.ledger.organisations.status(SLUG).failure_message or "")
+    world.sandbox.crm_com.faults.clear()
+    done = world.erase("--subject", CANARY, "--yes")["erasures"][0]
+    assert done["is_complete"]
+    assert world.hits() == []
+    with world.runtime() as runtime:
+        assert runtime.ledger.organisations.status(SLUG).failure_code
+
+
 def test_a_plan_of_before_is_never_applied(world: World):
     world.live()
     world.sandbox.loke.update_customer(ORGANISATION.id, CANARY, fields={"firstName": "Zeb"})

@@ -25,6 +25,7 @@ from crm_pipeline.store.ledger.schema import (
     holds,
     inbox,
     links,
+    organisations,
     outbox,
     outcomes,
     plans,
@@ -38,6 +39,8 @@ from crm_pipeline.store.ledger.times import Clock, to_micros
 _LOOKED_AT = 500
 _CHANNELS = ("email", "sms")
 _ORIGIN = "erasure"
+#: Stands for what a sync failed with when that named somebody who was erased.
+_FORGOTTEN = "A call about somebody who was erased since."
 
 
 class Erasing:
@@ -66,7 +69,8 @@ class Erasing:
             found = _Rows(connection, organisation, subject)
             counts = {table.name: _count(connection, table, found) for table in _KEYED}
             numbers, others = found.events(), found.set_aside([])
-            return {**counts, "inbox": len(numbers), "rejects": len(others)}
+            rest = {"inbox": len(numbers), "rejects": len(others)}
+            return {**counts, **rest, "organisations": int(found.is_in_failure())}
 
     def remove(
         self, organisation: str, subject: Subject, digests: Mapping[str, str], media: Sequence[str]
@@ -86,6 +90,7 @@ class Erasing:
             counts = {
                 "inbox": _delete(connection, inbox, inbox.c.number, numbers),
                 "rejects": self._remove_rejects(connection, found, numbers),
+                "organisations": _forget_failure(connection, found),
                 "outcomes": _rename(connection, found, digests),
                 **{
                     table.name: _delete_keyed(connection, table, found)
@@ -259,6 +264,13 @@ class _Rows:
             or self._mentions.is_in(row.key)
         ]
 
+    def is_in_failure(self) -> bool:
+        """Whether what the last sync failed with names the person: calls name contacts by ids."""
+        query = sa.select(organisations.c.failure_message).where(
+            organisations.c.organisation == self.organisation
+        )
+        return self._mentions.is_in(self._connection.execute(query).scalar_one_or_none() or "")
+
     def unfinished_reads(self) -> list[dict[str, str]]:
         """Return the unfinished reads whose place may name the person: links are opaque."""
         query = sa.select(pull_progress).where(pull_progress.c.organisation == self.organisation)
@@ -310,6 +322,14 @@ def _rename(connection: Connection, found: _Rows, digests: Mapping[str, str]) ->
             )
             renamed += 1
     return renamed
+
+
+def _forget_failure(connection: Connection, found: _Rows) -> int:
+    if not found.is_in_failure():
+        return 0
+    ours = organisations.c.organisation == found.organisation
+    connection.execute(sa.update(organisations).where(ours).values(failure_message=_FORGOTTEN))
+    return 1
 
 
 def _delete(

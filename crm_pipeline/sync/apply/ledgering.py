@@ -7,6 +7,7 @@ trace of everything that may have happened. Receipts are written in groups, at l
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from crm_pipeline.core.consent import decide
@@ -27,6 +28,8 @@ from crm_pipeline.sync.workspace import Workspace
 GROUP_ROWS = 200
 #: The reason of a change that only tries again what the CRM refused a moment ago.
 SECOND_CHANCE = "second_chance"
+#: The fingerprint of an object that is not yet written as desired; no desired object has it.
+PROVISIONAL = ""
 GROUP_SECONDS = 1.0
 CHANNELS: tuple[Literal["email", "sms"], ...] = ("email", "sms")
 
@@ -100,6 +103,9 @@ class Ledgering:
         outcome: OutcomeKind = "applied" if result.status == "acked" else "rejected"
         withheld = tuple(dict.fromkeys((*change.withheld, *result.withheld)))
         crm_id = result.crm_id or change.crm_id
+        if has_second_chance(change, result):
+            # Until that is settled the object differs from what is desired: a kill loses no medium.
+            change = replace(change, fingerprint=PROVISIONAL)
         self._note(_receipt(digest, change, outcome, crm_id, withheld, result.reason, attempts))
 
     def close(
@@ -180,6 +186,12 @@ class Ledgering:
         self._receipts.append(receipt)
         is_counted = receipt.outcome is not None and receipt.change.reason != SECOND_CHANCE
         self.settled += is_counted
+
+
+def has_second_chance(change: Change, result: WriteResult) -> bool:
+    """Whether a write left media out that the CRM refused and that are tried again at the end."""
+    is_first = result.status == "acked" and change.reason != SECOND_CHANCE
+    return is_first and not set(result.withheld) <= set(change.withheld)
 
 
 def _receipt(

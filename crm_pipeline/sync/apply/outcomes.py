@@ -13,7 +13,7 @@ from crm_pipeline.core.records import (
     WriteResult,
 )
 from crm_pipeline.sync.apply.holding import HELD, let_through
-from crm_pipeline.sync.apply.ledgering import SECOND_CHANCE, Ledgering
+from crm_pipeline.sync.apply.ledgering import SECOND_CHANCE, Ledgering, has_second_chance
 from crm_pipeline.sync.plan.waiting import lacking_reason
 from crm_pipeline.sync.workspace import Workspace
 
@@ -108,9 +108,9 @@ def outcome_without_call(change: Change, applied: AppliedObject | None) -> Outco
 
 def second_chance(change: Change, result: WriteResult) -> Change | None:
     """Return the change that tries refused media again, or None when none was refused."""
-    refused = tuple(name for name in result.withheld if name not in change.withheld)
-    if result.status != "acked" or not refused or change.reason == SECOND_CHANCE:
+    if not has_second_chance(change, result):
         return None
+    refused = tuple(name for name in result.withheld if name not in change.withheld)
     return replace(
         change,
         kind="update",
