@@ -72,6 +72,20 @@ class Erasures:
         )
         asked.is_nobody = ended == [None] and not asked.is_complete and not self._is_open(asked)
 
+    def inherit(self) -> None:
+        """Let a customer who says yes take the address of somebody who is to be erased."""
+        chance, gone = self._of.world.chance, self.gone()[0]
+        people = self._of.people()
+        emails = [each["email"] for each in people if each["id"] in gone and each.get("email")]
+        heirs = [
+            each["id"]
+            for each in people
+            if each["id"] not in gone and each.get("hasAgreedToMarketing") is True
+        ]
+        if emails and heirs:
+            fields = {"email": chance.choice(emails)}
+            self._of.loke.mutate(self._of.slug, ids=[chance.choice(heirs)], fields=fields)
+
     def look(self) -> None:
         """Notice which erasures are complete by now, whoever completed them."""
         for asked in self.waiting():

@@ -25,7 +25,7 @@ _ALWAYS = {
 _OF_PARTS: dict[str, tuple[float, dict[str, int]]] = {
     "lists": (0.5, {"join": 3, "leave": 2, "doubt": 1, "trust": 1, "read lists": 2}),
     "samples": (0.7, {"order": 3, "move": 5, "answer": 2, "become": 1, "receive": 4}),
-    "erasure": (0.12, {"erase": 1}),
+    "erasure": (0.24, {"erase": 1, "inherit": 1}),
     "neighbour": (
         0.5,
         {"change there": 3, "pay there": 3, "refund there": 1, "receive there": 3, "sync there": 3},
@@ -181,6 +181,8 @@ def happen(world: World, laws: Laws, happening: str) -> None:
         samples = main.samples
         todo |= {"order": samples.order, "move": samples.move, "answer": samples.answer}
         todo |= {"become": samples.become}
+    if main.erasures is not None:
+        todo |= {"inherit": main.erasures.inherit}
     todo[happening]()
 
 

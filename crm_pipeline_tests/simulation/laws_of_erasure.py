@@ -104,9 +104,9 @@ def identifiers(witness: Witness) -> list[str]:
     members = {("loke", who) for each in done for who in each.customers}
     members |= {("sopost", who) for each in done for who in each.people}
     others = [values for who, values in witness.shown.items() if who not in members]
-    taken = [text for values in others for some in values.values() for text in some]
+    taken = [text.casefold() for values in others for some in values.values() for text in some]
     shown = {text for some in witness.values(members).values() for text in some}
-    media = {text for text in shown if not any(text in each for each in taken)}
+    media = {text for text in shown if not any(text.casefold() in each for each in taken)}
     records = {each["id"] for each in organisation.payments() if _buyer(each) in members}
     if organisation.samples is not None:
         orders = organisation.samples.orders()

@@ -183,6 +183,22 @@ def test_a_medium_that_others_have_stays_theirs(world: World):
     assert theirs["email_opt_out"] is False
 
 
+def test_an_address_that_the_erased_one_kept_from_another_goes_to_them(world: World):
+    world.sync("--full")
+    loke, organisation = world.sandbox.loke, ORGANISATION.id
+    owner, other = sorted(each["id"] for each in loke.customers(organisation))[:2]
+    loke.update_customer(organisation, owner, fields={"email": SHARED})
+    loke.update_customer(organisation, other, fields={"email": SHARED})
+    world.sync()
+    key = ORGANISATION.crm_test_key
+    crm = world.sandbox.crm_com
+    emails = [crm.contact(key, f"loke:{each}")["email"] for each in (owner, other)]
+    assert emails == [SHARED, None]
+    world.erase("--subject", owner, "--yes")
+    world.sync("--full")
+    assert crm.contact(key, f"loke:{other}")["email"] == SHARED
+
+
 def test_a_new_account_with_the_same_address_is_closed_until_a_newer_yes(world: World):
     world.live()
     world.erase("--subject", CANARY, "--yes")

@@ -87,6 +87,7 @@ class Erasing:
                 connection.exec_driver_sql("PRAGMA secure_delete=ON")
             found = _Rows(connection, organisation, subject)
             numbers = found.events()
+            _free_media(connection, found)
             counts = {
                 "inbox": _delete(connection, inbox, inbox.c.number, numbers),
                 "rejects": self._remove_rejects(connection, found, numbers),
@@ -322,6 +323,22 @@ def _rename(connection: Connection, found: _Rows, digests: Mapping[str, str]) ->
             )
             renamed += 1
     return renamed
+
+
+def _free_media(connection: Connection, found: _Rows) -> None:
+    """Let the next full plan give the person's media to whoever of ours did without them.
+
+    Nobody else changed, so that nothing but another fingerprint would make a plan look.
+    """
+    digests = (applied.c.email_digest, applied.c.phone_digest)
+    freed: set[str] = set()
+    for where in found.conditions(applied):
+        for row in connection.execute(sa.select(*digests).where(where)):
+            freed.update(each for each in row if each)
+    without = sa.and_(applied.c.organisation == found.organisation, applied.c.withheld != "[]")
+    for column in digests:
+        for where in _among(column, freed, without):
+            connection.execute(sa.update(applied).where(where).values(fingerprint=""))
 
 
 def _forget_failure(connection: Connection, found: _Rows) -> int:
