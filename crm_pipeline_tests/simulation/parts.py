@@ -21,6 +21,8 @@ class Parts:
 
 
 PLAIN = Parts()
+#: The share of seeds without further parts: their histories cost half or a third of the others'.
+PLAIN_SHARE = 0.8
 EVERYTHING = Parts(lists=True, samples=True, erasure=True, neighbour=True)
 
 
@@ -31,9 +33,8 @@ def parts_of(seed: int) -> Parts:
     True
     """
     chance = random.Random(f"parts of {seed}")
-    return Parts(
-        lists=chance.random() < 1 / 3,
-        samples=chance.random() < 1 / 3,
-        erasure=chance.random() < 1 / 4,
-        neighbour=chance.random() < 1 / 4,
-    )
+    if chance.random() < PLAIN_SHARE:
+        return PLAIN
+    names = [each.name for each in fields(Parts)]
+    some = chance.sample(names, chance.choice([1, 1, 2, 2, 3, 4]))
+    return Parts(**dict.fromkeys(some, True))

@@ -39,8 +39,8 @@ from crm_pipeline.store.ledger.times import Clock, to_micros
 _LOOKED_AT = 500
 _CHANNELS = ("email", "sms")
 _ORIGIN = "erasure"
-#: Stands for what a sync failed with when that named somebody who was erased.
-_FORGOTTEN = "A call about somebody who was erased since."
+#: Stands for what a sync failed with before somebody was erased.
+_FORGOTTEN = "What it was is forgotten: somebody was erased since."
 
 
 class Erasing:
@@ -69,8 +69,7 @@ class Erasing:
             found = _Rows(connection, organisation, subject)
             counts = {table.name: _count(connection, table, found) for table in _KEYED}
             numbers, others = found.events(), found.set_aside([])
-            rest = {"inbox": len(numbers), "rejects": len(others)}
-            return {**counts, **rest, "organisations": int(found.is_in_failure())}
+            return {**counts, "inbox": len(numbers), "rejects": len(others)}
 
     def remove(
         self, organisation: str, subject: Subject, digests: Mapping[str, str], media: Sequence[str]
@@ -91,7 +90,6 @@ class Erasing:
             counts = {
                 "inbox": _delete(connection, inbox, inbox.c.number, numbers),
                 "rejects": self._remove_rejects(connection, found, numbers),
-                "organisations": _forget_failure(connection, found),
                 "outcomes": _rename(connection, found, digests),
                 **{
                     table.name: _delete_keyed(connection, table, found)
@@ -104,6 +102,7 @@ class Erasing:
             if media and not _has_refusals(connection, organisation, media):
                 _refuse(connection, organisation, media, now)
             counts["plans"] = self._close_plans(connection, organisation, now)
+            _forget_failure(connection, organisation)
         return counts
 
     def forget_events(self, numbers: Sequence[int]) -> None:
@@ -265,13 +264,6 @@ class _Rows:
             or self._mentions.is_in(row.key)
         ]
 
-    def is_in_failure(self) -> bool:
-        """Whether what the last sync failed with names the person: calls name contacts by ids."""
-        query = sa.select(organisations.c.failure_message).where(
-            organisations.c.organisation == self.organisation
-        )
-        return self._mentions.is_in(self._connection.execute(query).scalar_one_or_none() or "")
-
     def unfinished_reads(self) -> list[dict[str, str]]:
         """Return the unfinished reads whose place may name the person: links are opaque."""
         query = sa.select(pull_progress).where(pull_progress.c.organisation == self.organisation)
@@ -341,12 +333,16 @@ def _free_media(connection: Connection, found: _Rows) -> None:
             connection.execute(sa.update(applied).where(where).values(fingerprint=""))
 
 
-def _forget_failure(connection: Connection, found: _Rows) -> int:
-    if not found.is_in_failure():
-        return 0
-    ours = organisations.c.organisation == found.organisation
-    connection.execute(sa.update(organisations).where(ours).values(failure_message=_FORGOTTEN))
-    return 1
+def _forget_failure(connection: Connection, organisation: str) -> None:
+    """Forget the words of the last failure: they may name a contact by an id of the CRM's."""
+    connection.execute(
+        sa.update(organisations)
+        .where(
+            organisations.c.organisation == organisation,
+            organisations.c.failure_message.is_not(None),
+        )
+        .values(failure_message=_FORGOTTEN)
+    )
 
 
 def _delete(
