@@ -1,6 +1,7 @@
 """What the CRM should hold, worked out from LOKE's state by other, simpler code than ours."""
 
 from collections import Counter
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -8,26 +9,37 @@ from typing import Any
 AWARD = Decimal(5)
 
 
-def differences(customers: list[dict[str, Any]], contacts: list[dict[str, Any]]) -> list[str]:
-    """Return what is wrong, in words without personal data; empty when the CRM is right."""
+def differences(
+    customers: list[dict[str, Any]],
+    contacts: list[dict[str, Any]],
+    *,
+    keys: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Return what is wrong, in words without personal data; empty when the CRM is right.
+
+    ``keys`` are the keys of contacts that do not have LOKE's: of two with the same e-mail or phone
+    the one with the smaller key has it.
+    """
     codes = Counter(contact["code"] for contact in contacts)
     wrong = [f"{code} exists {count} times" for code, count in codes.items() if count > 1]
     by_code = {contact["code"]: contact for contact in contacts}
     wanted = {f"loke:{customer['id']}": customer for customer in customers}
     wrong += [f"{code} is missing" for code in wanted.keys() - by_code.keys()]
     wrong += [f"{code} should not exist" for code in by_code.keys() - wanted.keys()]
-    first_email, first_phone = _owners(wanted)
+    first_email, first_phone = _owners(wanted, keys or {})
     for code in wanted.keys() & by_code.keys():
         for name in _wrong_fields(code, wanted[code], by_code[code], first_email, first_phone):
             wrong.append(f"{code}: {name}")
     return wrong
 
 
-def _owners(wanted: dict[str, dict[str, Any]]) -> tuple[dict[str, str], dict[str, str]]:
-    """The smallest code for each e-mail and each phone."""
+def _owners(
+    wanted: dict[str, dict[str, Any]], keys: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The code with the smallest key for each e-mail and each phone."""
     emails: dict[str, str] = {}
     phones: dict[str, str] = {}
-    for code in sorted(wanted):
+    for code in sorted(wanted, key=lambda each: keys.get(each, each)):
         customer = wanted[code]
         if customer.get("email"):
             emails.setdefault(customer["email"].strip().lower(), code)

@@ -137,7 +137,14 @@ def liveness(witness: Witness) -> list[str]:
         wrong += laws_of_samples.liveness(witness, found)
     if organisation.lists is not None:
         wrong += laws_of_lists.liveness(organisation, found)
-    wrong += differences([_said(each, witness, found) for each in people], found.of_customers())
+    contacts = found.of_customers()
+    keys = {each["code"]: each["known_as"] for each in contacts}
+    said = [_said(each, witness, found) for each in people]
+    wrong += [
+        each
+        for each in differences(said, contacts, keys=keys)
+        if not laws_of_samples.is_anothers(each, people, keys, found)
+    ]
     return wrong + _trade(organisation, found, payments) + _waiting(organisation)
 
 

@@ -1,5 +1,6 @@
 """Laws of samples: whose contact an order is, what of it is in the CRM, whom it may open."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from crm_pipeline.sandbox.sopost.orders import Order
@@ -157,6 +158,20 @@ def _surely_approved(samples: Samples, who: str) -> list[Order]:
         for each in samples.orders(who)
         if each.id in samples.told and each.history[-1] in PASSED
     ]
+
+
+def is_anothers(
+    told: str, people: list[dict[str, Any]], keys: Mapping[str, str], found: Contacts
+) -> bool:
+    """Whether a customer lacks an e-mail because a contact with a smaller key, nobody's customer,
+    has it: what LOKE alone tells does not show that.
+    """
+    code, _, name = told.rpartition(": ")
+    if name != "email":
+        return False
+    mine = {f"loke:{each['id']}": str(each.get("email")).strip().lower() for each in people}
+    smaller = (each for each in found.rows if each["code"] < keys.get(code, code))
+    return any((each["email"] or "").lower() == mine.get(code) for each in smaller)
 
 
 def _who(person: dict[str, Any]) -> str:

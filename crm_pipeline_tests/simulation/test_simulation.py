@@ -21,6 +21,7 @@ def test_every_law_holds_in_every_history(first: int) -> None:
     assert {seed: wrong for seed, wrong in broken.items() if wrong} == {}
 
 
+@pytest.mark.timeout(300)
 def test_a_seed_replays_the_very_same_history() -> None:
     first, again = play(7, EVERYTHING), play(7, EVERYTHING)
     assert (first.trace, first.calls, first.killed, first.wrong) == (
