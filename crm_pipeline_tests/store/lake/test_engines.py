@@ -1,5 +1,7 @@
 """DuckDB instances go from session to session, and nothing else goes with them."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -92,10 +94,10 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 def test_a_forked_process_makes_its_own_instances_and_leaves_its_parent_s_alone(tmp_path):
     command = [sys.executable, "-W", "ignore", "-c", _FORKING, str(tmp_path)]
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command, start_new_session=True) as process:
         try:
             code = process.wait(30)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             pytest.fail("the forked process hangs")
     assert code == 7
