@@ -86,12 +86,17 @@ class RemoteObject:
     fields: Fields
 
 
+#: The fingerprint of an acknowledged object that a plan has to look at again, though nothing else
+#: about it changed. No desired object has it.
+PROVISIONAL = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedObject:
     """What the CRM last acknowledged for one of our objects.
 
     ``fields`` is the whole desired object of that moment (fields in ``withheld`` were not sent);
-    ``fingerprint`` is its fingerprint.
+    ``fingerprint`` is its fingerprint, or ``PROVISIONAL``.
     """
 
     key: str

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from crm_pipeline.core.records import PROVISIONAL
 from crm_pipeline.core.subject import Subject
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
 from crm_pipeline.store.ledger.plans import OPEN_STATES
@@ -330,7 +331,7 @@ def _free_media(connection: Connection, found: _Rows) -> None:
     without = sa.and_(applied.c.organisation == found.organisation, applied.c.withheld != "[]")
     for column in digests:
         for where in _among(column, freed, without):
-            connection.execute(sa.update(applied).where(where).values(fingerprint=""))
+            connection.execute(sa.update(applied).where(where).values(fingerprint=PROVISIONAL))
 
 
 def _forget_failure(connection: Connection, organisation: str) -> None:

@@ -14,6 +14,7 @@ from crm_pipeline.core.consent import decide
 from crm_pipeline.core.fingerprint import canonical_json
 from crm_pipeline.core.media import media_digests
 from crm_pipeline.core.records import (
+    PROVISIONAL,
     AppliedObject,
     Change,
     ConsentRecord,
@@ -28,8 +29,6 @@ from crm_pipeline.sync.workspace import Workspace
 GROUP_ROWS = 200
 #: The reason of a change that only tries again what the CRM refused a moment ago.
 SECOND_CHANCE = "second_chance"
-#: The fingerprint of an object that is not yet written as desired; no desired object has it.
-PROVISIONAL = ""
 GROUP_SECONDS = 1.0
 CHANNELS: tuple[Literal["email", "sms"], ...] = ("email", "sms")
 
