@@ -46,7 +46,8 @@ PATHS = {
 }  # fmt: skip
 #: These count when they may make or empty a file; the number is the argument that says so.
 OPENS = {"open": (2, 1), "openat": (257, 2)}
-#: Never called today. It would go past this list, so that it counts and is seen.
+#: These may do what the others do, and cannot be looked into, so that they count. uvloop makes
+#: the second one, to say whom it waits for.
 OTHERS = {"copy_file_range": 326, "io_uring_enter": 426, "openat2": 437}
 
 NAMES = {
