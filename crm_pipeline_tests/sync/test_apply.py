@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from crm_pipeline.core.guards import GuardRules
@@ -18,6 +19,7 @@ from crm_pipeline.errors import (
 )
 from crm_pipeline.sandbox import FaultRule
 from crm_pipeline.sync.apply import apply_plan, approve_plan
+from crm_pipeline.sync.plan.rows import PLAN_SCHEMA
 from crm_pipeline_tests.sync.workbench import KEY, ORGANISATION, Workbench, contact
 
 TEN = {f"loke:{number}": contact(f"Name {number}") for number in range(10)}
@@ -213,8 +215,11 @@ def test_what_a_dead_crm_left_is_in_the_next_incremental_plan(bench: Workbench):
 def test_a_run_in_which_a_change_got_lost_is_red(bench: Workbench):
     bench.want(TEN)
     header = bench.plan()
-    rows = bench.ws.lake.scan(ORGANISATION, "plan/crm_com", where="seq < 9").read_all()
-    bench.ws.lake.replace(ORGANISATION, "plan/crm_com", rows.to_reader())
+    rows = bench.ws.lake.scan(ORGANISATION, "plan/crm_com").read_all().to_pylist()
+    rows[4]["lane"] = 9  # nobody sends from there
+    bench.ws.lake.replace(
+        ORGANISATION, "plan/crm_com", pa.Table.from_pylist(rows, PLAN_SCHEMA).to_reader()
+    )
     with pytest.raises(UnbalancedError, match="10 changes and 9 outcomes"):
         bench.apply(header)
     assert bench.ws.ledger.plans.list(ORGANISATION, "crm_com")[0].status != "applied"
