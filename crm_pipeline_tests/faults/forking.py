@@ -23,8 +23,10 @@ import crm_pipeline
 from crm_pipeline_tests.acceptance.product import SECONDS, Answer, Product
 from crm_pipeline_tests.faults.calls import Watch, be_watched
 
-#: Variables without which the memory of two libraries would start a thread when it is imported.
+#: Variables without which libraries would start threads when they are imported: the memory of two,
+#: and the algebra below NumPy, which few installations have.
 NO_THREADS = {
+    "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "_RJEM_MALLOC_CONF": "background_thread:false",
 }
