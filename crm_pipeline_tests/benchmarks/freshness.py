@@ -100,7 +100,7 @@ class Service:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "crm_pipeline", *self.words],
                 env=self.home.environment, cwd=self.home.folder,
-                stdout=subprocess.DEVNULL, stderr=log,
+                stdout=log, stderr=log,
             )  # fmt: skip
         if self.ready is not None:
             wait_for(self.ready.exists, self.process)
