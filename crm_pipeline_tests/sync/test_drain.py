@@ -294,6 +294,20 @@ def test_a_drain_does_only_so_much(alone):
     assert alone.rows("payments") == 6
 
 
+def test_a_stream_that_never_ends_does_not_keep_the_rest_of_the_pass_waiting(alone):
+    def pay(*_):
+        number = next(alone.numbers)
+        later = alone.ws.clock() + dt.timedelta(milliseconds=number)
+        payment = {**PAYMENT, "id": f"p{number}"}
+        alone.post("payment.completed", {"payment": payment}, at=later)
+
+    pay()
+    alone.ws = dataclasses.replace(alone.ws, report_progress=pay)
+    report = alone.drain(rules=DrainRules(max_events=50))
+    assert 1 <= report.settled <= 2
+    assert not report.is_complete
+
+
 def test_a_sample_order_is_read_by_its_id(desk, mailbox):
     order_id = desk.sandbox.sopost.place(SLUG)
     mailbox.post("order", b"{}", source="sopost", entity_id=order_id)

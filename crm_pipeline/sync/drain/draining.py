@@ -83,7 +83,12 @@ class _Drain:
         self._events = 0
 
     def run(self, pulled: Mapping[str, dt.datetime]) -> DrainReport:
-        """Drain claim after claim until nothing is due or enough was done."""
+        """Drain claim after claim until nothing is due or enough was done.
+
+        What comes while we drain is for the next pass, so that a steady stream never keeps this
+        one from what it has landed.
+        """
+        began = self._ws.clock()
         while True:
             limit = self._rules.claim_rows + len(self._left)
             claimed = self._ws.ledger.inbox.claim(self._slug, limit)
@@ -92,6 +97,8 @@ class _Drain:
                 return self._report
             self._report.is_complete = False
             if self._events >= self._rules.max_events or self._reader.is_exhausted:
+                return self._report
+            if self._events and all(row.received_at > began for row in events):
                 return self._report
             self._handle(events, pulled)
             self._report.is_complete = not self._has_unread
