@@ -52,7 +52,7 @@ class Snapshots:
         log = self._place.root / folder / "_delta_log"
         try:
             tail = [(name, os.stat(log / name)) for name in tail_of(log)]
-        except FileNotFoundError:  # no table, or one whose log is being cleaned: read it
+        except OSError:  # no table, or a log that is being cleaned: reading it tells what is wrong
             return ()
         return tuple((name, at.st_ino, at.st_size, at.st_mtime_ns) for name, at in tail)
 
