@@ -4,13 +4,15 @@ The real use case does it, and dies on the way. Here: asking, again and again, a
 here: what must hold afterwards (``laws_of_erasure``).
 """
 
+import datetime as dt
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crm_pipeline.core.subject import CONTACT
+from crm_pipeline.core.subject import CONTACT, EMAIL, PHONE
 from crm_pipeline.core.tombstones import tombstone
 from crm_pipeline.sync.erase.checking import Erased, erased_of
 from crm_pipeline.sync.erase.running import erase
@@ -105,6 +107,24 @@ class Erasures:
         """Return what our own code takes for erased."""
         return erased_of(self._of.world.workspace, self._of.slug)
 
+    def inherited_at(self, person: Mapping[str, Any]) -> dt.datetime | None:
+        """Return when the first erasure began of somebody who alone had a customer's medium.
+
+        None when the customer has no erased person's e-mail address or phone number.
+        """
+        media = [(EMAIL, person.get("email"))]
+        media += [(PHONE, person.get(each)) for each in ("phoneNumber", "telephone")]
+        digests = {self._digest(kind, value) for kind, value in media if isinstance(value, str)}
+        stones, slug = self._of.world.ledger.tombstones, self._of.slug
+        return min(
+            (
+                each.started_at
+                for each in stones.list(slug)
+                if any(stone.digest in digests for stone in stones.made_by(slug, each.id))
+            ),
+            default=None,
+        )
+
     def gone(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the customers and the people who ordered that are erased, or about to be."""
         found = [each for each in self.asked.values() if not each.is_nobody]
@@ -150,14 +170,14 @@ class Erasures:
         crm_ids = {each["id"] for each in self._of.contacts() if each["code"] == code}
         return Asked(code, text, frozenset(customers), frozenset(people), frozenset(crm_ids))
 
-    def _stone(self, asked: Asked) -> str:
+    def _digest(self, kind: str, value: str) -> str:
         key = self._of.world.workspace.tombstone_key
         assert key is not None
-        return tombstone(key.ensure(), self._of.slug, CONTACT, asked.code)
+        return tombstone(key.ensure(), self._of.slug, kind, value)
 
     def _made(self, asked: Asked) -> list[bool]:
         """Return whether each erasure that made a tombstone of the contact is complete."""
-        stones, digest = self._of.world.ledger.tombstones, self._stone(asked)
+        stones, digest = self._of.world.ledger.tombstones, self._digest(CONTACT, asked.code)
         return [
             erasure.is_complete
             for erasure in stones.list(self._of.slug)

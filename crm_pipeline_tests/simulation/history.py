@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from crm_pipeline_tests.simulation.binding import WAITS
 from crm_pipeline_tests.simulation.laws import Laws
 from crm_pipeline_tests.simulation.organisation import Organisation
 from crm_pipeline_tests.simulation.parts import Parts, parts_of
 from crm_pipeline_tests.simulation.world import World
 
-#: Events of a history, and how many of them are syncs.
-EVENTS = 14
+#: Steps of a history, at least and at most: a short one ends before later steps mend what it broke.
+EVENTS = (8, 16)
 ROUNDS_TO_QUIET = 12
 #: Bytes that have to be free in memory for the folders of some histories.
 _ROOM = 256 * 1024 * 1024
@@ -75,7 +76,7 @@ def _play(seed: int, world: World) -> Ended:
 
     wrong: list[str] = []
     _begin(world)
-    for _ in range(EVENTS):
+    for _ in range(world.chance.randint(*EVENTS)):
         for happening in _chosen(world):
             trace.append(_step(world, laws, happening))
             laws.look()
@@ -221,6 +222,7 @@ def quiet(world: World, laws: Laws) -> list[str]:
     if main.lists is not None:
         main.lists.trust()
     if main.erasures is not None:
+        world.clock.turn(WAITS.lease_seconds * 2)  # to give one back may have failed
         for asked in main.erasures.waiting():
             main.erasures.go_on(main.erasures.begin(asked.code))
     wrong += _settle(laws, main)

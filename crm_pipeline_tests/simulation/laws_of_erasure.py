@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-from crm_pipeline.core.subject import EMAIL, PHONE
 from crm_pipeline_tests.simulation.erasures import Asked
 from crm_pipeline_tests.simulation.organisation import Organisation
 from crm_pipeline_tests.simulation.people import Contacts
@@ -56,11 +55,7 @@ def is_heir(organisation: Organisation, person: dict[str, Any]) -> bool:
     What the erased one refused holds for the next holder, until they say yes anew.
     """
     erasures = organisation.erasures
-    stones = erasures.stones() if erasures is not None else None
-    phones = (person.get("phoneNumber"), person.get("telephone"))
-    return bool(stones) and (
-        stones.has(EMAIL, person.get("email")) or any(stones.has(PHONE, each) for each in phones)
-    )
+    return erasures is not None and erasures.inherited_at(person) is not None
 
 
 def liveness(witness: Witness, found: Contacts) -> list[str]:
@@ -80,17 +75,17 @@ def liveness(witness: Witness, found: Contacts) -> list[str]:
 def _open_heirs(witness: Witness, found: Contacts) -> list[str]:
     """Return the heirs of an erased one's address who are open and did not say yes since."""
     organisation = witness.organisation
-    begun = [
-        each.started_at for each in organisation.world.ledger.tombstones.list(organisation.slug)
-    ]
+    erasures = organisation.erasures
+    assert erasures is not None
     wrong = []
     for person in organisation.people():
         contact = found.by_code.get(found.code_of(person["id"]))
-        if contact is None or not is_heir(organisation, person):
+        began = erasures.inherited_at(person)
+        if contact is None or began is None:
             continue
         said = witness.yes_at.get(person["id"])
         is_open = not (contact["email_opt_out"] and contact["sms_opt_out"])
-        if is_open and (said is None or said < min(begun)):
+        if is_open and (said is None or said < began):
             wrong.append(f"{contact['code']} has an erased one's address, and is open")
     return wrong
 

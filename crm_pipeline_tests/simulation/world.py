@@ -6,7 +6,9 @@ Here: the process that may die at any moment, and whom it works for. Not here: w
 
 import datetime as dt
 import random
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,8 @@ class World:
         self._key = KeyFile(folder / "tombstone.key")
         self._key.path.touch(mode=FILE_MODE)
         self._key.path.write_text(KEY)
+        (folder / "ledger.db").write_bytes(_empty_ledger())
+        (folder / "ledger.db").chmod(FILE_MODE)
         self._start()
 
     def close(self) -> None:
@@ -129,3 +133,14 @@ class World:
             tombstone_key=self._key,
             receipts=self.folder / "receipts",
         )
+
+
+@cache
+def _empty_ledger() -> bytes:
+    """Return the file of a new ledger: to make one takes as long as some syncs."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "ledger.db"
+        ledger = Ledger(f"sqlite:///{file}", clock=Clock())
+        ledger.migrate()
+        ledger.close()
+        return file.read_bytes()

@@ -141,10 +141,10 @@ class LakeSession:
 
     def attach(
         self, name: str, organisation: str, table: str, since_batch: int | None = None
-    ) -> None:
+    ) -> pa.Schema:
         """Make a table visible as the view ``name``: all rows, or those after a batch.
 
-        Every file is proven first. Raises LakeDamagedError, TableUnknownError.
+        Returns its columns. Every file is proven first. Raises LakeDamagedError, TableUnknownError.
         """
         schema, source = self._tables.source(organisation, table, since_batch)
         self._attached.append(f"{organisation}/{table}")
@@ -160,6 +160,7 @@ class LakeSession:
         self.execute(
             f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns} FROM {rows}{where}"  # noqa: S608
         )
+        return schema
 
     def attach_current(
         self,
@@ -175,10 +176,8 @@ class LakeSession:
         tables without ``landed_at`` go by batch alone.
         """
         versions, newest = f"{name}_versions", f"{name}_newest"
-        self.attach(versions, organisation, table, since_batch)
-        rank = "batch"
-        if "landed_at" in self.sql(f"SELECT * FROM {versions} LIMIT 0").schema.names:  # noqa: S608
-            rank = VERSION_RANK
+        schema = self.attach(versions, organisation, table, since_batch)
+        rank = VERSION_RANK if "landed_at" in schema.names else "batch"
         self.execute(
             f"CREATE OR REPLACE TEMP TABLE {newest} AS SELECT {key_column}, max({rank}) AS rank,"  # noqa: S608
             f" count(*) AS versions FROM {versions} GROUP BY {key_column}"
