@@ -57,6 +57,7 @@ def _make(slug: str, destination: str | None, *, is_full: bool, is_json: bool) -
     from crm_pipeline.cli.progress import ProgressDisplay
     from crm_pipeline.cli.screen import Screen
     from crm_pipeline.sync.account import require_same_account
+    from crm_pipeline.sync.beside import beside_sync
     from crm_pipeline.sync.plan import make_kind_plan
     from crm_pipeline.sync.run import require_active
 
@@ -68,11 +69,12 @@ def _make(slug: str, destination: str | None, *, is_full: bool, is_json: bool) -
         chosen = chosen_destinations(organisation, destination).values()
         for each in chosen:
             require_same_account(ws, slug, each)
-        headers = [
-            make_kind_plan(ws, slug, each, kind, is_full=is_full)
-            for each in chosen
-            for kind in each.kinds
-        ]
+        with beside_sync(ws, slug, "plan"):
+            headers = [
+                make_kind_plan(ws, slug, each, kind, is_full=is_full)
+                for each in chosen
+                for kind in each.kinds
+            ]
     for header in headers:
         if header.size or header.object_kind == "contact":
             show_plan(screen, header)

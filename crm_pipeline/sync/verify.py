@@ -26,6 +26,7 @@ from crm_pipeline.core.records import (
 )
 from crm_pipeline.core.subject import CRM_ID
 from crm_pipeline.sync.account import require_same_account
+from crm_pipeline.sync.beside import beside_sync
 from crm_pipeline.sync.binding import DestinationBinding
 from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.workspace import Workspace
@@ -93,10 +94,23 @@ def verify(
     """Read back every object, or ``sample`` of ours of each kind, and replace the drift table.
 
     A sample finds neither foreign objects nor all that is missing. A kind that the CRM does not
-    list is read in samples only. Raises what the destination raises; then the drift table stays as
-    it was.
+    list is read in samples only. Raises what the destination raises, and LeaseHeldError while
+    another process verifies or erases somebody; then the drift table stays as it was.
     """
     require_same_account(ws, organisation, binding)
+    with beside_sync(ws, organisation, "verify"):
+        return _verify(ws, organisation, binding, api, sample, chance or random.Random(), monotonic)  # noqa: S311  no secret
+
+
+def _verify(
+    ws: Workspace,
+    organisation: str,
+    binding: DestinationBinding,
+    api: DestinationApi,
+    sample: int | None,
+    chance: random.Random,
+    monotonic: Callable[[], float],
+) -> DriftReport:
     started = monotonic()
     found = _Findings()
     works = [
@@ -106,7 +120,7 @@ def verify(
     ]
     for work in works:
         if sample is not None:
-            work.read_sample(sample, chance or random.Random())  # noqa: S311  no secret
+            work.read_sample(sample, chance)
         elif work.kind.is_listed:
             work.read_all()
     _store(ws, organisation, binding.spec.name, found, works)
@@ -173,11 +187,10 @@ class _Verification:
     def _compare(self, remote: RemoteObject, known: AppliedObject | None) -> None:
         self.findings.checked += 1
         self._compared += 1
+        if self._erased.has_object(remote.key or "") or self._erased.has(CRM_ID, remote.crm_id):
+            return
         if known is None:
-            is_erased = self._erased.has_object(remote.key or "") or self._erased.has(
-                CRM_ID, remote.crm_id
-            )
-            if self._object_kind == "contact" and not is_erased:
+            if self._object_kind == "contact":
                 self._add(remote.key or "", remote.crm_id, "foreign")
             return
         wrote = visible_fields(known.fields, known.withheld)
@@ -245,7 +258,8 @@ class _Verification:
             self._organisation, self._binding.spec.name, self._object_kind
         )
         for batch in stream:
-            yield batch.column("key").to_pylist()
+            keys = batch.column("key").to_pylist()
+            yield [key for key in keys if not self._erased.has_object(key)]
 
     def _applied(self, keys: Sequence[str]) -> Mapping[str, AppliedObject]:
         return self._ws.ledger.applied.get_many(

@@ -19,6 +19,7 @@ from crm_pipeline.errors import (
 )
 from crm_pipeline.sandbox import FaultRule
 from crm_pipeline.sync.apply import apply_plan, approve_plan
+from crm_pipeline.sync.plan import PlanAlteredError
 from crm_pipeline.sync.plan.rows import PLAN_SCHEMA
 from crm_pipeline_tests.sync.workbench import KEY, ORGANISATION, Workbench, contact
 
@@ -255,6 +256,55 @@ def test_a_guarded_plan_waits_for_the_approval_of_its_digest(bench: Workbench):
     assert bench.writes() == (0, 0)
     approve_plan(bench.ws, ORGANISATION, "crm_com", header.digest[:12], by="operator")
     assert bench.apply(header).counts["applied"] == 10
+
+
+def test_nothing_is_sent_of_somebody_who_is_erased_since_it_was_planned(bench: Workbench):
+    bench.bring({"loke:1": contact("One"), "loke:2": contact("Two")})
+    bench.want({"loke:1": contact("Uno"), "loke:2": contact("Due")})
+    header = bench.plan()
+    bench.begin_erasure("1")
+    report = bench.apply(header)
+    assert (report.counts["superseded"], report.counts["applied"]) == (1, 1)
+    assert [bench.remote()[key]["first_name"] for key in ("loke:1", "loke:2")] == ["One", "Due"]
+
+
+@pytest.mark.parametrize(
+    "alteration",
+    [
+        "SELECT * REPLACE (replace(after, 'Uno', 'Eve') AS after) FROM stored",
+        "SELECT * REPLACE (reverse(crm_id) AS crm_id) FROM stored",
+        "SELECT * REPLACE (list_append(changed, 'email') AS changed) FROM stored",
+        "SELECT * REPLACE (['email'] AS withheld) FROM stored",
+        "SELECT * FROM stored UNION ALL SELECT * FROM stored WHERE key = 'loke:1'",
+    ],
+    ids=["another value", "another contact", "a further field", "a withheld field", "a row twice"],
+)
+def test_an_approved_plan_that_somebody_altered_is_not_sent(bench: Workbench, alteration: str):
+    bench.bring({"loke:1": contact("One"), "loke:2": contact("Two")})
+    bench.policy = PlanPolicy(guards=GuardRules(max_updates=1), limits=bench.policy.limits)
+    bench.want({"loke:1": contact("Uno"), "loke:2": contact("Due")})
+    header, sent = bench.plan(), bench.writes()
+    approve_plan(bench.ws, ORGANISATION, "crm_com", header.digest, by="operator")
+    bench.ws.lake.keep(ORGANISATION, "plan/crm_com", alteration)
+    with pytest.raises(PlanAlteredError, match="not stored as it was planned"):
+        bench.apply(header)
+    assert bench.writes() == sent
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_an_approved_plan_of_every_kind_of_change_is_sent(bench: Workbench, is_full: bool):
+    bench.bring({"loke:1": contact("One"), "loke:2": contact("Two", sms_opt_out=False)})
+    bench.policy = replace(
+        bench.policy,
+        guards=GuardRules(max_updates=0),
+        on_missing="archive",
+        field_policies={"last_name": "never"},
+    )
+    bench.want({"loke:1": contact("Uno", last_name="New"), "loke:3": contact("Tre")}, is_whole=True)
+    header = bench.plan(is_full=is_full)
+    assert [header.counts[kind] for kind in ("create", "update", "archive")] == [1, 1, is_full]
+    approve_plan(bench.ws, ORGANISATION, "crm_com", header.digest, by="operator")
+    assert bench.apply(header).counts["applied"] == header.size
 
 
 def test_an_approval_ends(bench: Workbench):

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from crm_pipeline.errors import LeaseHeldError
 from crm_pipeline.sandbox import FaultRule, Sandbox, SandboxSettings
 from crm_pipeline.store.ledger import Ledger
+from crm_pipeline.sync.beside import Work, beside_sync
 from crm_pipeline.sync.erase.again import again_under_lease
 from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.erase.running import erase, resume, resume_erasures
@@ -288,6 +290,23 @@ def test_an_erasure_is_not_complete_while_another_process_keeps_the_log(world: W
             (done,) = resume(ws, runtime.organisation(SLUG), who="test")
             assert done.is_complete
             ledger.close()
+    assert world.hits() == []
+
+
+@pytest.mark.parametrize("work", ["plan", "verify"])
+def test_an_erasure_is_not_complete_while_somebody_may_write_the_person_down(
+    world: World, work: Work
+):
+    world.live()
+    with world.runtime() as runtime:
+        ws, organisation = runtime.workspace, runtime.organisation(SLUG)
+        with beside_sync(ws, SLUG, work):
+            report = erase(ws, organisation, CANARY, who="test")
+            assert report is not None
+            assert [error.code for error in report.troubles] == [LeaseHeldError.code]
+            assert report.receipt == ""
+        (done,) = resume(ws, organisation, who="test")
+        assert done.is_complete
     assert world.hits() == []
 
 

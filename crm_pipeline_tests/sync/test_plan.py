@@ -5,12 +5,8 @@ from dataclasses import replace
 import pytest
 
 from crm_pipeline.core.records import PlanHeader
-from crm_pipeline.core.subject import CUSTOMER, Subject
-from crm_pipeline.core.tombstones import key_name, tombstone
 from crm_pipeline.errors import PlanUnknownError
-from crm_pipeline.store.keyfile import KeyFile
-from crm_pipeline.store.ledger.tombstones import Stone
-from crm_pipeline.sync.plan import iter_changes, load_plan
+from crm_pipeline.sync.plan import iter_changes, load_plan, make_chosen_plan
 from crm_pipeline_tests.sync.workbench import ORGANISATION, Workbench, contact
 
 
@@ -133,11 +129,7 @@ def keys_of(bench: Workbench, header: PlanHeader) -> set[str]:
 
 
 def test_no_kind_of_plan_makes_an_erased_person_anew(bench: Workbench):
-    bench.ws = replace(bench.ws, tombstone_key=KeyFile(bench.folder / "tombstone.key"))
-    key = bench.ws.tombstone_key.ensure()
-    digest = tombstone(key, ORGANISATION, CUSTOMER, "gone")
-    stone = Stone(kind=CUSTOMER, digest=digest, key_name=key_name(key))
-    bench.ws.ledger.tombstones.begin(ORGANISATION, "erasure", Subject(), [stone])
+    bench.begin_erasure("gone")
     bench.want({"loke:gone": contact(), "loke:1": contact()})
     first = bench.plan(is_full=True)
     assert keys_of(bench, first) == {"loke:1"}
@@ -146,3 +138,19 @@ def test_no_kind_of_plan_makes_an_erased_person_anew(bench: Workbench):
     incremental = bench.plan()
     assert not incremental.is_full
     assert keys_of(bench, incremental) == {"loke:2"}
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_no_plan_changes_or_archives_whose_erasure_is_under_way(bench: Workbench, is_full: bool):
+    mail = "shared@example.com"
+    bench.bring({f"loke:{who}": contact(email=mail) for who in ("gone", "gone2", "kin")})
+    bench.policy = replace(bench.policy, on_missing="archive")
+    bench.begin_erasure("gone")
+    bench.want({"loke:gone": contact("Back"), "loke:kin": contact("Kin", email=mail)})
+    assert keys_of(bench, bench.plan(is_full=is_full)) <= {"loke:kin", "loke:gone2"}
+    bench.want({"loke:gone2": contact(), "loke:kin": contact("Kim")}, is_whole=True)
+    assert keys_of(bench, bench.plan(is_full=is_full)) <= {"loke:kin", "loke:gone2"}
+    chosen = make_chosen_plan(
+        bench.ws, ORGANISATION, bench.binding, "contact", ["loke:gone", "loke:kin"]
+    )
+    assert keys_of(bench, chosen) <= {"loke:kin", "loke:gone2"}

@@ -3,7 +3,11 @@
 import dataclasses
 import random
 
+import pytest
+
 from crm_pipeline.core.records import ConsentRecord, Progress
+from crm_pipeline.errors import LeaseHeldError
+from crm_pipeline.sync.beside import beside_sync
 from crm_pipeline.sync.verify import verify
 from crm_pipeline_tests.sync.workbench import KEY, ORGANISATION, Workbench, contact
 
@@ -74,6 +78,31 @@ def test_the_next_verification_replaces_the_findings(bench: Workbench):
     change_in_crm(bench, "loke:3", person_name={"first_name": "Name 3", "last_name": "Okafor"})
     assert bench.verify().is_clean
     assert drift(bench) == []
+
+
+@pytest.mark.parametrize("sample", [None, 10])
+def test_nothing_is_noted_of_people_whose_erasure_is_under_way(
+    bench: Workbench, sample: int | None
+):
+    bench.bring(TEN)
+    for number in (3, 4):
+        change_in_crm(bench, f"loke:{number}", allow_marketing_comms=False, email_opt_out=True)
+        change_in_crm(bench, f"loke:{number}", person_name={"first_name": "X", "last_name": "Y"})
+        bench.sandbox.crm_com.delete(KEY, ids=[bench.remote()[f"loke:{number + 2}"]["id"]])
+    for number in (3, 5):
+        bench.begin_erasure(str(number))
+    bench.verify(sample=sample)
+    assert {key for _, key, _ in drift(bench)} == {"loke:4", "loke:6"}
+
+
+def test_who_verifies_keeps_another_one_waiting(bench: Workbench):
+    bench.bring(TEN)
+    with (
+        beside_sync(bench.ws, ORGANISATION, "verify"),
+        pytest.raises(LeaseHeldError, match="verify:acme"),
+    ):
+        bench.verify()
+    assert bench.verify().is_clean
 
 
 def test_an_opt_out_in_the_crm_is_recorded_as_a_refusal(bench: Workbench):

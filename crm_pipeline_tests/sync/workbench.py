@@ -3,7 +3,7 @@
 import datetime as dt
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,13 @@ from crm_pipeline.core.media import normal_form
 from crm_pipeline.core.policies import PlanPolicy, VerifyPolicy
 from crm_pipeline.core.ports import ConflictRule, DestinationApi, DestinationConnection
 from crm_pipeline.core.records import Fields, Limits, PlanHeader, Waits
+from crm_pipeline.core.subject import CUSTOMER, Subject
+from crm_pipeline.core.tombstones import key_name, tombstone
 from crm_pipeline.destinations import load_destinations
 from crm_pipeline.sandbox import Sandbox
+from crm_pipeline.store.keyfile import KeyFile
 from crm_pipeline.store.lake import Lake
-from crm_pipeline.store.ledger import Ledger
+from crm_pipeline.store.ledger import Ledger, Stone
 from crm_pipeline.sync.apply import ApplyReport, apply_plan, recover_writes
 from crm_pipeline.sync.binding import DestinationBinding
 from crm_pipeline.sync.plan import make_plan
@@ -157,6 +160,14 @@ class Workbench:
             return apply_plan(self.ws, ORGANISATION, self.binding, api, header)
         finally:
             api.close()
+
+    def begin_erasure(self, customer: str) -> None:
+        """Write one tombstone of a customer of LOKE's; everything else of them stays for now."""
+        self.ws = replace(self.ws, tombstone_key=KeyFile(self.folder / "tombstone.key"))
+        key = self.ws.tombstone_key.ensure()
+        digest = tombstone(key, ORGANISATION, CUSTOMER, customer)
+        stone = Stone(kind=CUSTOMER, digest=digest, key_name=key_name(key))
+        self.ws.ledger.tombstones.begin(ORGANISATION, "erasure", Subject(), [stone])
 
     def recover(self) -> int:
         """Find out what became of writes without an outcome; return how many there were."""

@@ -20,6 +20,7 @@ from crm_pipeline.errors import ConfigurationError, TryLaterError
 from crm_pipeline.sync.apply.ledgering import SECOND_CHANCE, Ledgering
 from crm_pipeline.sync.apply.outcomes import is_there, needing_calls, second_chance
 from crm_pipeline.sync.binding import DestinationBinding
+from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.plan import iter_changes
 from crm_pipeline.sync.workspace import Workspace
 
@@ -73,6 +74,8 @@ class Engine:
         self._header = header
         self._kind = binding.spec.kind(header.object_kind)
         self._digest = header.digest
+        # An erasure that begins from now on comes to the CRM after us.
+        self._erased = erased_of(ws, header.organisation)
         self._monotonic = monotonic
         self._sleep = sleep
         self._chance = chance
@@ -136,7 +139,9 @@ class Engine:
         if not is_again:
             free = [change for change in chunk if change.key not in self._unknown]
             self._note_unknown(len(chunk) - len(free))
-            fresh = needing_calls(self._ws, self._books, self._header, self._kind, free)
+            fresh = needing_calls(
+                self._ws, self._books, self._header, self._kind, free, self._erased
+            )
         if not fresh:
             return
         self._books.begin(self._digest, fresh)

@@ -5,7 +5,7 @@ import datetime as dt
 from crm_pipeline.core.records import PlanHeader
 from crm_pipeline.errors import PlanGuardedError, PlanStaleError
 from crm_pipeline.sync.audit import record_approval
-from crm_pipeline.sync.plan import load_plan, require_changes
+from crm_pipeline.sync.plan import load_plan, require_changes, require_exact
 from crm_pipeline.sync.workspace import Workspace
 
 APPROVAL_HOURS = 24.0
@@ -34,11 +34,15 @@ def approve_plan(
 def require_approval(ws: Workspace, header: PlanHeader) -> None:
     """Raise PlanStaleError or PlanGuardedError unless the plan may be applied.
 
-    Of a plan that may be, every change has to be there still: PlanForgottenError.
+    Of a plan that may be, every change has to be there still: PlanForgottenError. What a person
+    approved has to be there exactly as it was planned: PlanAlteredError.
     """
     why_stale = stale_reason(ws, header)
-    if (why_stale is None and not header.is_guarded) or _is_approved(ws, header):
+    is_free = why_stale is None and not header.is_guarded
+    if is_free or _is_approved(ws, header):
         require_changes(ws, header, least=header.size, not_done="Nothing was sent.")
+        if header.size and not is_free:
+            require_exact(ws, header)
         return
     if why_stale is not None:
         raise PlanStaleError(

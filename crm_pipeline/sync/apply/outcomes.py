@@ -14,6 +14,7 @@ from crm_pipeline.core.records import (
 )
 from crm_pipeline.sync.apply.holding import HELD, let_through
 from crm_pipeline.sync.apply.ledgering import SECOND_CHANCE, Ledgering, has_second_chance
+from crm_pipeline.sync.erase.checking import Erased
 from crm_pipeline.sync.plan.waiting import lacking_reason
 from crm_pipeline.sync.workspace import Workspace
 
@@ -24,12 +25,13 @@ def needing_calls(
     header: PlanHeader,
     kind: ObjectKind,
     changes: Sequence[Change],
+    erased: Erased,
 ) -> list[Change]:
     """Return the changes that must be sent, with their references; settle the others in the books.
 
     Changes that an earlier process finished are passed over. A change that starts from something
-    the CRM no longer holds by our own account is superseded, never sent; one that an undo holds
-    back is set aside.
+    the CRM no longer holds by our own account is superseded, never sent; so is one of somebody who
+    is erased by now. One that an undo holds back is set aside.
     """
     keys = [change.key for change in changes]
     organisation, destination = header.organisation, header.destination
@@ -42,7 +44,8 @@ def needing_calls(
         if change.key in done:
             continue
         known = applied.get(change.key)
-        outcome = outcome_without_call(change, known)
+        is_erased = erased.has_object(change.key)
+        outcome = "superseded" if is_erased else outcome_without_call(change, known)
         if outcome is not None:
             books.close(header.digest, change, outcome, known)
             continue

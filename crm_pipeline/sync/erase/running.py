@@ -17,6 +17,7 @@ from crm_pipeline.core.tombstones import key_name, refusal_key, tombstone
 from crm_pipeline.errors import BugError, ConfigurationError, CrmPipelineError
 from crm_pipeline.store.keyfile import KeyFile
 from crm_pipeline.store.ledger import Erasure, Lease, Stone, this_process
+from crm_pipeline.sync.beside import nobody_beside
 from crm_pipeline.sync.binding import OrganisationBinding
 from crm_pipeline.sync.erase.crm import crm_steps
 from crm_pipeline.sync.erase.lake import count_rows, erase_rows
@@ -197,7 +198,7 @@ def _take_out(
         f"crm:{name}": run for name, run in crm_steps(ws, organisation, subject).items()
     }
     steps[LEDGER] = lambda: _out_of_ledger(ws, erasure.organisation, subject)
-    steps[LAKE] = lambda: erase_rows(ws, erasure.organisation, subject)
+    steps[LAKE] = lambda: _out_of_lake(ws, erasure.organisation, subject)
     for name, run in steps.items():
         if name in erasure.steps:
             continue
@@ -228,6 +229,12 @@ def _out_of_ledger(ws: Workspace, slug: str, subject: Subject) -> Mapping[str, i
         refusal_key(stone.digest) for stone in stones_of(key, slug, subject) if stone.kind in MEDIA
     ]
     return ws.ledger.erasing.remove(slug, subject, digests, media)
+
+
+def _out_of_lake(ws: Workspace, slug: str, subject: Subject) -> Mapping[str, int]:
+    """Whoever starts to write afterwards looks at the tombstones, which are there already."""
+    with nobody_beside(ws, slug):
+        return erase_rows(ws, slug, subject)
 
 
 def _close(ws: Workspace, erasure: Erasure, who: str) -> str:

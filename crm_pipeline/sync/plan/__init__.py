@@ -8,15 +8,18 @@ A full plan is set work over the lake; an incremental one is keyed work on what 
 from crm_pipeline.sync.plan.chosen import make_chosen_plan
 from crm_pipeline.sync.plan.make import make_kind_plan, make_plan, plan_name, stage_of
 from crm_pipeline.sync.plan.stored import (
+    PlanAlteredError,
     PlanForgottenError,
     find_changes,
     iter_changes,
     load_plan,
     plans_to_apply,
     require_changes,
+    require_exact,
 )
 
 __all__ = [
+    "PlanAlteredError",
     "PlanForgottenError",
     "find_changes",
     "iter_changes",
@@ -27,5 +30,6 @@ __all__ = [
     "plan_name",
     "plans_to_apply",
     "require_changes",
+    "require_exact",
     "stage_of",
 ]

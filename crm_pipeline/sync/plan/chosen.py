@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from crm_pipeline.core.records import AppliedObject, PlanHeader
 from crm_pipeline.sync.binding import DestinationBinding
+from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.plan.desired import newest_desired
 from crm_pipeline.sync.plan.keyed import draft_of_rows, rows_of
 from crm_pipeline.sync.plan.make import stage_of, store_draft
@@ -40,7 +41,12 @@ def make_chosen_plan(
         if row.changed or row.values["fingerprint"] != row.values["before_fingerprint"]
     ]
     if policy.on_missing == "archive" and "archive" in kind.calls_for:
-        gone = [known for key, known in sorted(applied.items()) if key not in desired]
+        erased = erased_of(ws, organisation)
+        gone = [
+            known
+            for key, known in sorted(applied.items())
+            if key not in desired and not erased.has_object(key)
+        ]
         rows += _archives(object_kind, gone)
     draft = draft_of_rows(
         rows,

@@ -17,7 +17,6 @@ from crm_pipeline.store.lake import LakeSession
 from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.plan.draft import Draft, Identity, Tally
 from crm_pipeline.sync.plan.kept import KeptValues
-from crm_pipeline.sync.plan.keyed import identity_of
 from crm_pipeline.sync.plan.rows import (
     DRAFT_SCHEMA,
     Desired,
@@ -132,9 +131,9 @@ class FullDraft:
         """Compare, place the shared media, and return the draft."""
         self._attach()
         self._session.execute(_CHANGED.format(is_mutable=not self._kind.is_immutable))
-        self._leave_out_erased()
         self._session.execute(_MISSING)
         self._place_media()
+        self._leave_out_erased()
         self._session.register("updates_empty", DRAFT_SCHEMA.empty_table())
         self._session.execute("CREATE TEMP TABLE updates AS SELECT * FROM updates_empty")
         self._store(self._updates())
@@ -170,16 +169,19 @@ class FullDraft:
         session.unregister("applied_stream")
 
     def _leave_out_erased(self) -> None:
-        """Create nothing of erased people: a lake that was put back from before may hold them."""
+        """Plan nothing of erased people.
+
+        Their erasure may be under way, or the lake may have been put back from before it.
+        """
         erased = erased_of(self._ws, self._organisation)
-        if not erased:
-            return
-        reader = self._session.sql("SELECT key FROM changed WHERE is_new")
-        keys = (key for batch in reader for key in batch.column("key").to_pylist())
-        found = [key for key in keys if erased.has_object(key)]
-        if found:
-            self._session.register("erased_keys", pa.table({"key": found}))
-            self._session.execute("DELETE FROM changed WHERE key IN (SELECT key FROM erased_keys)")
+        for table in ("changed", "missing") if erased else ():
+            reader = self._session.sql(f"SELECT key FROM {table}")  # noqa: S608
+            keys = (key for batch in reader for key in batch.column("key").to_pylist())
+            found = [key for key in keys if erased.has_object(key)]
+            self._session.register("erased_keys", pa.table({"key": pa.array(found, pa.string())}))
+            self._session.execute(
+                f"DELETE FROM {table} WHERE key IN (SELECT key FROM erased_keys)"  # noqa: S608
+            )
 
     def _place_media(self) -> None:
         is_most = self._is_most_changed()
@@ -263,18 +265,21 @@ class FullDraft:
         for batch in self._session.sql(_CREATE_IDENTITIES):
             keys, prints, names = (column.to_pylist() for column in batch.columns)
             for key, fingerprint, withheld in zip(keys, prints, names, strict=True):
-                yield ("create", key, fingerprint, None, (), withheld or ())
+                yield Identity(
+                    kind="create",
+                    key=key,
+                    crm_id=None,
+                    desired=fingerprint,
+                    after=fingerprint,
+                    before=None,
+                    withheld=withheld or (),
+                )
         yield from self._stored_identities("update")
 
     def _stored_identities(self, kind: str) -> Iterator[Identity]:
         query = "SELECT * FROM updates WHERE kind = ? ORDER BY key"
         for batch in self._session.sql(query, (kind,)):
-            for row in batch.to_pylist():
-                yield identity_of(
-                    DraftRow(
-                        values=row, changed=tuple(row["changed"]), reason="", is_widening=False
-                    )
-                )
+            yield from map(Identity.of, batch.to_pylist())
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         yield from self._session.sql("SELECT * FROM updates ORDER BY lane, key")

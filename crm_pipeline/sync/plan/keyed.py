@@ -46,16 +46,11 @@ def keyed_draft(
     fresh, newest_batch = _newest(ws, organisation, kind.table, since_batch)
     desired = {**freed, **fresh}
     applied = ws.ledger.applied.get_many(organisation, destination, object_kind, list(desired))
-    erased = erased_of(ws, organisation)
     moved = {
         key: wanted
         for key, wanted in desired.items()
-        if (key not in applied and not erased.has_object(key))
-        or (
-            key in applied
-            and not kind.is_immutable
-            and applied[key].fingerprint != wanted.fingerprint
-        )
+        if key not in applied
+        or (not kind.is_immutable and applied[key].fingerprint != wanted.fingerprint)
     }
     rows = rows_of(ws, organisation, destination, object_kind, policy, moved, applied)
     unchanged = len(desired) - sum(1 for row in rows if row.values["key"] in desired)
@@ -87,8 +82,19 @@ def rows_of(
     moved: Mapping[str, Desired],
     applied: Mapping[str, AppliedObject],
 ) -> list[DraftRow]:
-    """Return what brings some objects to what is desired, and moves shared media along."""
-    others = _others(ws, organisation, destination, object_kind, moved, applied)
+    """Return what brings some objects to what is desired, and moves shared media along.
+
+    Nothing of erased people, whose erasure may still be under way.
+    """
+    erased = erased_of(ws, organisation)
+    moved = {key: wanted for key, wanted in moved.items() if not erased.has_object(key)}
+    others = {
+        key: other
+        for key, other in _others(
+            ws, organisation, destination, object_kind, moved, applied
+        ).items()
+        if not erased.has_object(key)
+    }
     return _rows(ws, organisation, destination, object_kind, policy, moved, applied, others)
 
 
@@ -181,23 +187,7 @@ def _placed(wanted: Desired, withheld: Sequence[str]) -> Desired:
 
 def _identities(rows: Sequence[DraftRow]) -> Iterator[Identity]:
     for row in sorted(rows, key=lambda row: (str(row.values["kind"]), str(row.values["key"]))):
-        yield identity_of(row)
-
-
-def identity_of(row: DraftRow) -> Identity:
-    """Return what makes this change this change. A create's fields follow from its fingerprint."""
-    values = row.values
-    before = values["before_fingerprint"]
-    is_create = values["kind"] == "create"
-    withheld = values["withheld"]
-    return (
-        str(values["kind"]),
-        str(values["key"]),
-        str(values["fingerprint"]),
-        None if before is None else str(before),
-        () if is_create else row.changed,
-        [str(name) for name in withheld] if isinstance(withheld, list) else (),
-    )
+        yield Identity.of(row.values)
 
 
 def _batches(rows: Sequence[DraftRow]) -> Iterator[pa.RecordBatch]:

@@ -11,7 +11,7 @@ from crm_pipeline.core.policies import PlanPolicy
 from crm_pipeline.core.ports import DestinationSpec, ObjectKind
 from crm_pipeline.core.records import CHANGE_KINDS, PlanHeader, Progress
 from crm_pipeline.sync.binding import DestinationBinding
-from crm_pipeline.sync.plan.draft import Draft, digest_of
+from crm_pipeline.sync.plan.draft import Draft, digest_of, heading_of
 from crm_pipeline.sync.plan.full import FullDraft
 from crm_pipeline.sync.plan.keyed import keyed_draft
 from crm_pipeline.sync.plan.rows import PLAN_SCHEMA
@@ -134,7 +134,7 @@ def _stored(
     ws: Workspace, aim: _Aim, draft: Draft, known: int, base: int, *, is_full: bool
 ) -> PlanHeader:
     organisation, spec, kind, policy = aim.organisation, aim.spec, aim.kind, aim.policy
-    heading = [organisation, spec.name, kind.name, policy.mapping_version, str(base)]
+    heading = heading_of(organisation, spec.name, kind.name, policy.mapping_version, base)
     digest = digest_of(heading, draft.identities())
     calls = sum(
         -(-draft.counts.get(each, 0) // kind.batch_size) * kind.calls_for.get(each, 0)
