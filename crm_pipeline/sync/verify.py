@@ -98,8 +98,9 @@ def verify(
     another process verifies or erases somebody; then the drift table stays as it was.
     """
     require_same_account(ws, organisation, binding)
+    dice = chance or random.Random()  # noqa: S311  no secret
     with beside_sync(ws, organisation, "verify"):
-        return _verify(ws, organisation, binding, api, sample, chance or random.Random(), monotonic)  # noqa: S311  no secret
+        return _verify(ws, organisation, binding, api, sample, dice, monotonic)
 
 
 def _verify(

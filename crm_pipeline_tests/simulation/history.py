@@ -162,8 +162,7 @@ def happen(world: World, laws: Laws, happening: str) -> None:
     main = world.main
     if happening == "unsubscribe":
         code = main.unsubscribe_in_the_crm()
-        if code is not None:
-            main.verify()
+        if code is not None and main.verify():
             laws.main.saw_unsubscription(code)
         return
     todo: dict[str, Callable[[], None]] = {

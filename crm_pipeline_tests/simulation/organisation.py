@@ -186,11 +186,14 @@ class Organisation:
         )
         return report if isinstance(report, SyncReport) else None
 
-    def verify(self) -> None:
-        """Read the CRM back, so that we know who unsubscribed there."""
+    def verify(self) -> bool:
+        """Read the CRM back and return whether that went well: then we know who unsubscribed."""
         binding = self.binding.destinations["crm_com"]
         with closing(binding.connect()) as api:
-            self.world.as_process(lambda: verify(self.world.workspace, self.slug, binding, api))
+            report = self.world.as_process(
+                lambda: verify(self.world.workspace, self.slug, binding, api)
+            )
+        return report is not None
 
     def _seams(self, vendor: str) -> Seams:
         world = self.world
