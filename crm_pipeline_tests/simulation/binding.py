@@ -11,6 +11,7 @@ from crm_pipeline.core.ports import DestinationConnection, SourceConnection
 from crm_pipeline.core.pulling import ListRule, PullRules
 from crm_pipeline.core.purchases import PurchaseRules
 from crm_pipeline.core.records import Limits, Waits
+from crm_pipeline.core.retention import RetentionRules
 from crm_pipeline.core.samples import ConsentRule
 from crm_pipeline.destinations.crm_com import DESTINATION
 from crm_pipeline.destinations.crm_com.api import CrmComApi
@@ -44,6 +45,7 @@ UNLIMITED = GuardRules(
     max_consent_widened_share=None,
     min_source_share=None,
 )
+AT_ONCE = RetentionRules(landed_days=0, webhooks_days=0, plans_days=0)
 WAITS = Waits(
     retry_base_seconds=0.0001,
     retry_max_seconds=0.001,
@@ -72,6 +74,7 @@ def bind(
         resolve=ResolveRules(samples=_samples(brand) if brand is not None else None),
         memberships=MembershipRules(tags=LISTS) if parts.lists else None,
         purchases=PurchasingRules(payments=PurchaseRules()),
+        retention=AT_ONCE if parts.housekeeping else RetentionRules(),
     )
 
 

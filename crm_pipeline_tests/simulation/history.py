@@ -26,6 +26,7 @@ _ALWAYS = {
 _OF_PARTS: dict[str, tuple[float, dict[str, int]]] = {
     "lists": (0.5, {"join": 3, "leave": 2, "doubt": 1, "trust": 1, "read lists": 2}),
     "samples": (0.7, {"order": 3, "move": 5, "answer": 2, "become": 1, "receive": 4}),
+    "housekeeping": (0.4, {"retain": 2, "fold": 1}),
     "erasure": (0.24, {"erase": 1, "inherit": 1}),
     "neighbour": (
         0.5,
@@ -33,7 +34,7 @@ _OF_PARTS: dict[str, tuple[float, dict[str, int]]] = {
     ),
 }
 #: Events whose calls may fail, and which may be killed.
-_OF_PROCESS = ("sync", "sweep", "read lists", "erase")
+_OF_PROCESS = ("sync", "sweep", "read lists", "erase", "retain", "fold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,10 @@ def work(world: World, laws: Laws, happening: str) -> str:
             main.erasures.ask()
         elif happening == "read lists":
             main.sync(datasets={"loke/list_members"})
+        elif happening == "retain":
+            main.retain()
+        elif happening == "fold":
+            main.fold()
         else:
             sync(laws, main, is_full=happening == "sweep")
     return f"{happening} (faults {rate:g}, storage {storage_rate:g})"

@@ -143,7 +143,7 @@ def liveness(witness: Witness) -> list[str]:
     wrong += [
         each
         for each in differences(said, contacts, keys=keys)
-        if not laws_of_samples.is_anothers(each, people, keys, found)
+        if not laws_of_samples.is_beyond_loke(each, people, keys, found)
     ]
     return wrong + _trade(organisation, found, payments) + _waiting(organisation)
 
@@ -154,8 +154,6 @@ def _said(
     """Return a customer with the answer that the CRM should show, as far as LOKE alone tells."""
     organisation, code = witness.organisation, found.code_of(person["id"])
     is_open_question = code in witness.closed_at
-    if organisation.samples is not None:
-        is_open_question |= bool(found.members(code)[1])
     if organisation.erasures is not None:
         is_open_question |= laws_of_erasure.is_heir(organisation, person)
     if not is_open_question:

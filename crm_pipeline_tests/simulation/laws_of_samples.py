@@ -160,13 +160,17 @@ def _surely_approved(samples: Samples, who: str) -> list[Order]:
     ]
 
 
-def is_anothers(
+def is_beyond_loke(
     told: str, people: list[dict[str, Any]], keys: Mapping[str, str], found: Contacts
 ) -> bool:
-    """Whether a customer lacks an e-mail because a contact with a smaller key, nobody's customer,
-    has it: what LOKE alone tells does not show that.
+    """Whether a difference is none, by what LOKE alone does not tell.
+
+    Somebody who ordered has the channels that all their answers give (``_wrong_flags``). A customer
+    lacks an e-mail when a contact with a smaller key, nobody's customer, has it.
     """
     code, _, name = told.rpartition(": ")
+    if name == "opt_out":
+        return bool(found.members(keys.get(code, code))[1])
     if name != "email":
         return False
     mine = {f"loke:{each['id']}": str(each.get("email")).strip().lower() for each in people}

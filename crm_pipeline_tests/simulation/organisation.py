@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from crm_pipeline.defs.maintenance import CompactionConfig, compact_one
 from crm_pipeline.http import Seams
 from crm_pipeline.sandbox import SandboxOrganisation
 from crm_pipeline.sandbox.crm_com.desk import Desk
 from crm_pipeline.store.ledger import Received
+from crm_pipeline.sync.erase.running import leased
+from crm_pipeline.sync.retention import apply_retention
 from crm_pipeline.sync.run import SyncReport, sync_organisation
 from crm_pipeline.sync.verify import verify
 from crm_pipeline.webhooks.events import loke_event, sopost_event
@@ -194,6 +197,21 @@ class Organisation:
                 lambda: verify(self.world.workspace, self.slug, binding, api)
             )
         return report is not None
+
+    def retain(self) -> None:
+        """Forget all that may be forgotten by now."""
+        world = self.world
+        world.as_process(lambda: apply_retention(world.workspace, self.binding, by="simulation"))
+
+    def fold(self) -> None:
+        """Fold the lake's small files."""
+        world, config = self.world, CompactionConfig(least_files=2, retention_hours=24)
+
+        def work() -> None:
+            with leased(world.workspace, self.binding):
+                compact_one(world.workspace, self.binding, config)
+
+        world.as_process(work)
 
     def _seams(self, vendor: str) -> Seams:
         world = self.world

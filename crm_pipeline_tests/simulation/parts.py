@@ -7,13 +7,15 @@ from dataclasses import dataclass, fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What may happen in a world. ``neighbour``: a second organisation with the same people's ids
-    and addresses, in the same process, ledger and lake.
+    and addresses, in the same process, ledger and lake. ``housekeeping``: everything that may be
+    forgotten is forgotten at once, and the lake's files are folded.
     """
 
     lists: bool = False
     samples: bool = False
     erasure: bool = False
     neighbour: bool = False
+    housekeeping: bool = False
 
     def __str__(self) -> str:
         """Name the parts."""
@@ -23,7 +25,7 @@ class Parts:
 PLAIN = Parts()
 #: The share of seeds without further parts: their histories cost half or a third of the others'.
 PLAIN_SHARE = 0.8
-EVERYTHING = Parts(lists=True, samples=True, erasure=True, neighbour=True)
+EVERYTHING = Parts(lists=True, samples=True, erasure=True, neighbour=True, housekeeping=True)
 
 
 def parts_of(seed: int) -> Parts:
@@ -36,5 +38,5 @@ def parts_of(seed: int) -> Parts:
     if chance.random() < PLAIN_SHARE:
         return PLAIN
     names = [each.name for each in fields(Parts)]
-    some = chance.sample(names, chance.choice([1, 1, 2, 2, 3, 4]))
+    some = chance.sample(names, chance.choice([1, 1, 2, 2, 3, 5]))
     return Parts(**dict.fromkeys(some, True))

@@ -30,13 +30,21 @@ class FaultyLake(Lake):
         """Replace, unless the disk fails or the process dies; it may die right after, too."""
         return self._guarded(super().replace, *arguments, **more)
 
+    def keep(self, *arguments: Any, **more: Any) -> int:
+        """Keep some rows, unless the disk fails or the process dies; it may die right after."""
+        return self._guarded(super().keep, *arguments, **more)
+
+    def compact(self, *arguments: Any, **more: Any) -> int:
+        """Fold files, unless the disk fails or the process dies; it may die right after."""
+        return self._guarded(super().compact, *arguments, **more)
+
     def eraser(self) -> Any:
         """Return what erases, with the same dangers."""
         return FaultyEraser(super().eraser(), self._fate)
 
     def _guarded(self, write: Callable[..., int], *arguments: Any, **more: Any) -> int:
         if self._fate.before_write():
-            raise OSError(28, "No space left on device")
+            raise _full()
         rows = write(*arguments, **more)
         self._fate.after_call()
         return rows
@@ -62,10 +70,14 @@ class FaultyEraser:
 
     def _guarded(self, write: Callable[..., int], *arguments: Any) -> int:
         if self._fate.before_write():
-            raise LakeUnavailableError("The disk is full.", not_done="Nothing was erased.")
+            raise _full()
         count = write(*arguments)
         self._fate.after_call()
         return count
+
+
+def _full() -> LakeUnavailableError:
+    return LakeUnavailableError("The disk is full.", not_done="Nothing was written.")
 
 
 def make_faulty(ledger: Ledger, fate: Fate) -> None:
