@@ -27,6 +27,7 @@ _OF_PARTS: dict[str, tuple[float, dict[str, int]]] = {
     "lists": (0.5, {"join": 3, "leave": 2, "doubt": 1, "trust": 1, "read lists": 2}),
     "samples": (0.7, {"order": 3, "move": 5, "answer": 2, "become": 1, "receive": 4}),
     "housekeeping": (0.4, {"retain": 2, "fold": 1}),
+    "undo": (0.2, {"undo": 1}),
     "erasure": (0.24, {"erase": 1, "inherit": 1}),
     "neighbour": (
         0.5,
@@ -34,7 +35,7 @@ _OF_PARTS: dict[str, tuple[float, dict[str, int]]] = {
     ),
 }
 #: Events whose calls may fail, and which may be killed.
-_OF_PROCESS = ("sync", "sweep", "read lists", "erase", "retain", "fold")
+_OF_PROCESS = ("sync", "sweep", "read lists", "erase", "retain", "fold", "undo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +140,16 @@ def work(world: World, laws: Laws, happening: str) -> str:
     if happening == "erase":
         kill_after = chance.choice([None, chance.randrange(60), chance.randrange(60)])
     with world.fate.strikes(rate=rate, storage_rate=storage_rate, kill_after=kill_after):
-        if happening == "erase":
-            assert main.erasures is not None
-            main.erasures.ask()
-        elif happening == "read lists":
-            main.sync(datasets={"loke/list_members"})
-        elif happening == "retain":
-            main.retain()
-        elif happening == "fold":
-            main.fold()
-        else:
+        if happening in ("sync", "sweep"):
             sync(laws, main, is_full=happening == "sweep")
+        else:
+            {
+                "read lists": lambda: main.sync(datasets={"loke/list_members"}),
+                "erase": main.erasures.ask if main.erasures is not None else main.sync,
+                "retain": main.retain,
+                "fold": main.fold,
+                "undo": main.undo,
+            }[happening]()
     return f"{happening} (faults {rate:g}, storage {storage_rate:g})"
 
 

@@ -82,6 +82,8 @@ def liveness(witness: Witness, found: Contacts) -> list[str]:
         if code is not None:
             told.setdefault(code, []).extend(approved)
     for code, approved in told.items():
+        if code in organisation.undone:
+            continue
         wrong += _wrong_contact(witness, found, code, approved)
     return wrong + _strangers(samples, found, gone)
 

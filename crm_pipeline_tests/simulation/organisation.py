@@ -15,8 +15,10 @@ from crm_pipeline.sandbox import SandboxOrganisation
 from crm_pipeline.sandbox.crm_com.desk import Desk
 from crm_pipeline.store.ledger import Received
 from crm_pipeline.sync.erase.running import leased
+from crm_pipeline.sync.plan import iter_changes
 from crm_pipeline.sync.retention import apply_retention
 from crm_pipeline.sync.run import SyncReport, sync_organisation
+from crm_pipeline.sync.undo import undo
 from crm_pipeline.sync.verify import verify
 from crm_pipeline.webhooks.events import loke_event, sopost_event
 from crm_pipeline_tests.simulation.binding import bind
@@ -49,6 +51,8 @@ class Organisation:
         self.lists = Lists(self) if parts.lists else None
         self.samples = Samples(self) if parts.samples else None
         self.erasures = Erasures(self) if parts.erasure else None
+        #: Contacts of which something was, or may have been, taken back: held as they are.
+        self.undone: set[str] = set()
         self._mark = mark
 
     # -- what there is ------------------------------------------------------------------------
@@ -202,6 +206,29 @@ class Organisation:
         """Forget all that may be forgotten by now."""
         world = self.world
         world.as_process(lambda: apply_retention(world.workspace, self.binding, by="simulation"))
+
+    def undo(self) -> None:
+        """Take one of the last plans back, and perhaps opt out whom it created."""
+        world, chance, ledger = self.world, self.world.chance, self.world.ledger
+        plans = [
+            each.header
+            for each in ledger.plans.list(self.slug, "crm_com")
+            if each.status == "applied" and each.header.object_kind == "contact"
+        ]
+        if not plans:
+            return
+        header, is_archiving = chance.choice(plans), chance.random() < 0.3
+        self.undone |= {change.key for change in iter_changes(world.workspace, header)}
+        world.as_process(
+            lambda: undo(
+                world.workspace,
+                self.slug,
+                self.binding.destinations["crm_com"],
+                header.digest,
+                by="simulation",
+                is_archiving=is_archiving,
+            )
+        )
 
     def fold(self) -> None:
         """Fold the lake's small files."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 class Parts:
     """What may happen in a world. ``neighbour``: a second organisation with the same people's ids
     and addresses, in the same process, ledger and lake. ``housekeeping``: everything that may be
-    forgotten is forgotten at once, and the lake's files are folded.
+    forgotten is forgotten at once, and the lake's files are folded. ``undo``: plans are taken back.
     """
 
     lists: bool = False
@@ -16,6 +16,7 @@ class Parts:
     erasure: bool = False
     neighbour: bool = False
     housekeeping: bool = False
+    undo: bool = False
 
     def __str__(self) -> str:
         """Name the parts."""
@@ -25,7 +26,9 @@ class Parts:
 PLAIN = Parts()
 #: The share of seeds without further parts: their histories cost half or a third of the others'.
 PLAIN_SHARE = 0.8
-EVERYTHING = Parts(lists=True, samples=True, erasure=True, neighbour=True, housekeeping=True)
+EVERYTHING = Parts(
+    lists=True, samples=True, erasure=True, neighbour=True, housekeeping=True, undo=True
+)
 
 
 def parts_of(seed: int) -> Parts:
@@ -38,5 +41,5 @@ def parts_of(seed: int) -> Parts:
     if chance.random() < PLAIN_SHARE:
         return PLAIN
     names = [each.name for each in fields(Parts)]
-    some = chance.sample(names, chance.choice([1, 1, 2, 2, 3, 5]))
+    some = chance.sample(names, chance.choice([1, 1, 2, 2, 3, 6]))
     return Parts(**dict.fromkeys(some, True))
