@@ -5,10 +5,11 @@ CRM is recorded in the consent log, so that no later plan opens that channel aga
 consent (``MISSION.md``, "must never happen" 2).
 """
 
+import datetime as dt
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -160,34 +161,66 @@ class _Verification:
 
     def read_all(self) -> None:
         """Compare every object of the CRM with what it acknowledged."""
-        seen: set[str] = set()
-        for page in self._api.read_all(self._object_kind):
-            ours = {remote.key: remote for remote in page if remote.key is not None}
-            applied = self._applied(list(ours))
+        began, seen = self._ws.clock(), set[str]()
+        for asked_at, page in self._pages():
+            keys = [remote.key for remote in page if remote.key is not None]
+            applied, moving = self._looked_up(keys, asked_at)
             seen |= applied.keys()
             for remote in page:
                 known = applied.get(remote.key) if remote.key is not None else None
-                self._compare(remote, known)
-            self._report()
+                if remote.key not in moving:
+                    self._compare(remote, known)
+            self._count(len(page))
         if len(seen) < self._known:
-            self._find_missing(seen)
+            self._find_missing(seen, began)
+
+    def _pages(self) -> Iterator[tuple[dt.datetime, Sequence[RemoteObject]]]:
+        """Give each page of the CRM, with a moment before it was asked for."""
+        pages = iter(self._api.read_all(self._object_kind))
+        while True:
+            asked_at = self._ws.clock()
+            page = next(pages, None)
+            if page is None:
+                return
+            yield asked_at, page
 
     def read_sample(self, size: int, chance: random.Random) -> None:
         """Compare ``size`` of our objects, chosen by chance."""
         keys = [key for batch in self._keys() for key in batch]
         chosen = chance.sample(keys, min(size, len(keys)))
         for start in range(0, len(chosen), CHUNK_ROWS):
+            asked_at, found = self._ws.clock(), {}
             for known in self._applied(chosen[start : start + CHUNK_ROWS]).values():
-                remote = self._api.find(self._object_kind, known.key, known.crm_id)
+                found[known.key] = self._api.find(self._object_kind, known.key, known.crm_id)
+                self._count(1)
+            applied, moving = self._looked_up(list(found), asked_at)
+            for key in sorted(found.keys() & applied.keys() - moving):
+                remote = found[key]
                 if remote is None:
-                    self._add(known.key, known.crm_id, "missing")
+                    self._add(key, applied[key].crm_id, "missing")
                 else:
-                    self._compare(remote, known)
-                self._report()
+                    self._compare(remote, applied[key])
+
+    def _looked_up(
+        self, keys: Sequence[str], asked_at: dt.datetime
+    ) -> tuple[Mapping[str, AppliedObject], Set[str]]:
+        """Return what was acknowledged, and the keys of objects that were moving.
+
+        What the CRM showed of those says nothing: it was asked before a write of ours was surely
+        done and visible (``FAULTS.md`` D04).
+        """
+        # First: what is acknowledged in between has a later time then.
+        on_their_way = self._ws.ledger.outbox.unfinished(
+            self._organisation, self._binding.spec.name
+        )
+        applied = self._applied(keys)
+        settled = asked_at - dt.timedelta(seconds=self._ws.waits.settle_seconds)
+        moving = {row.key for row in on_their_way if row.object_kind == self._object_kind}
+        return applied, moving | {
+            known.key for known in applied.values() if known.applied_at > settled
+        }
 
     def _compare(self, remote: RemoteObject, known: AppliedObject | None) -> None:
-        self.findings.checked += 1
-        self._compared += 1
         if self._erased.has_object(remote.key or "") or self._erased.has(CRM_ID, remote.crm_id):
             return
         if known is None:
@@ -248,11 +281,11 @@ class _Verification:
             }
         )
 
-    def _find_missing(self, seen: set[str]) -> None:
+    def _find_missing(self, seen: Set[str], began: dt.datetime) -> None:
         for keys in self._keys():
-            lost = [key for key in keys if key not in seen]
-            for known in self._applied(lost).values():
-                self._add(known.key, known.crm_id, "missing")
+            applied, moving = self._looked_up([key for key in keys if key not in seen], began)
+            for key in sorted(applied.keys() - moving):
+                self._add(key, applied[key].crm_id, "missing")
 
     def _keys(self) -> Iterator[list[str]]:
         stream = self._ws.ledger.applied.stream(
@@ -294,7 +327,9 @@ class _Verification:
         )
         return {row["key"]: msgspec.json.decode(row["fields"]) for row in rows}
 
-    def _report(self) -> None:
+    def _count(self, objects: int) -> None:
+        self.findings.checked += objects
+        self._compared += objects
         self._ws.report_progress(
             Progress(
                 stage="verify",

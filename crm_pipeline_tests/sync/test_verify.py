@@ -1,14 +1,21 @@
 """Verify: drift is found and reported, never overwritten; an opt-out is remembered."""
 
 import dataclasses
+import datetime as dt
 import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
-from crm_pipeline.core.records import ConsentRecord, Progress
-from crm_pipeline.errors import LeaseHeldError
+from crm_pipeline.core.ports import DestinationApi
+from crm_pipeline.core.records import ConsentRecord, Progress, RemoteObject
+from crm_pipeline.errors import LeaseHeldError, TryLaterError
+from crm_pipeline.sandbox import FaultRule
 from crm_pipeline.sync.beside import beside_sync
-from crm_pipeline.sync.verify import verify
+from crm_pipeline.sync.verify import DriftReport, verify
 from crm_pipeline_tests.sync.workbench import KEY, ORGANISATION, Workbench, contact
 
 TEN = {f"loke:{number}": contact(f"Name {number}") for number in range(10)}
@@ -93,6 +100,74 @@ def test_nothing_is_noted_of_people_whose_erasure_is_under_way(
         bench.begin_erasure(str(number))
     bench.verify(sample=sample)
     assert {key for _, key, _ in drift(bench)} == {"loke:4", "loke:6"}
+
+
+class Meanwhile:
+    """The CRM, to whom we write between its answer and our look into the ledger."""
+
+    def __init__(self, api: DestinationApi, write: Callable[[], object]) -> None:
+        self._api = api
+        self._write = write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    def read_all(self, object_kind: str) -> Iterator[Sequence[RemoteObject]]:
+        for page in self._api.read_all(object_kind):
+            self._write()
+            yield page
+
+    def find(self, object_kind: str, key: str, crm_id: str | None) -> RemoteObject | None:
+        found = self._api.find(object_kind, key, crm_id)
+        self._write()
+        return found
+
+
+def verify_while(bench: Workbench, write: Callable[[], object], sample: int | None) -> DriftReport:
+    with closing(bench.connect()) as api:
+        meanwhile = cast("DestinationApi", Meanwhile(api, write))
+        return verify(bench.ws, ORGANISATION, bench.binding, meanwhile, sample=sample)
+
+
+@pytest.mark.parametrize("sample", [None, 10])
+def test_who_says_yes_while_the_crm_is_read_is_not_taken_for_unsubscribed(
+    bench: Workbench, sample: int | None
+):
+    bench.bring({"loke:1": contact()})
+    said_yes = {"loke:1": contact("Uno", email_opt_out=False)}
+    report = verify_while(bench, lambda: bench.bring(said_yes), sample)
+    assert (report.checked, report.is_clean, report.opted_out) == (1, True, 0)
+    assert bench.ws.ledger.consents.of(ORGANISATION, ["loke:1"]) == {}
+    assert bench.verify().is_clean
+
+
+def test_who_comes_while_the_crm_is_read_is_not_missing_there(bench: Workbench):
+    bench.bring(TEN)
+    report = verify_while(bench, lambda: bench.bring({"loke:new": contact("New")}), None)
+    assert (report.is_clean, report.missing, report.foreign) == (True, 0, 0)
+    assert bench.verify().checked == 11
+
+
+@pytest.mark.parametrize("sample", [None, 10])
+def test_a_write_whose_outcome_nobody_knows_is_no_drift(bench: Workbench, sample: int | None):
+    bench.bring({"loke:1": contact(), "loke:2": contact("Two")})
+    bench.want({"loke:1": contact("Uno")})
+    bench.sandbox.crm_com.faults.add(FaultRule(kind="cut_after", method="PUT", times=1))
+    bench.sandbox.crm_com.faults.add(FaultRule(kind="status", status=503, method="GET", times=None))
+    with pytest.raises(TryLaterError):
+        bench.apply(bench.plan())
+    bench.sandbox.crm_com.faults.clear()
+    assert bench.remote()["loke:1"]["first_name"] == "Uno"
+    assert bench.verify(sample=sample).is_clean
+
+
+def test_what_was_written_a_moment_ago_may_not_show_yet(bench: Workbench):
+    bench.bring({"loke:1": contact(), "loke:2": contact("Two")})
+    change_in_crm(bench, "loke:1", person_name={"first_name": "X", "last_name": "Okafor"})
+    bench.ws = replace(bench.ws, waits=replace(bench.waits, settle_seconds=30.0))
+    assert bench.verify().is_clean
+    bench.clock.now += dt.timedelta(seconds=31)
+    assert bench.verify().changed == 1
 
 
 def test_who_verifies_keeps_another_one_waiting(bench: Workbench):
