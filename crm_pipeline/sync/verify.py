@@ -191,8 +191,9 @@ class _Verification:
         for start in range(0, len(chosen), CHUNK_ROWS):
             asked_at, found = self._ws.clock(), {}
             for known in self._applied(chosen[start : start + CHUNK_ROWS]).values():
-                found[known.key] = self._api.find(self._object_kind, known.key, known.crm_id)
-                self._count(1)
+                remote = self._api.find(self._object_kind, known.key, known.crm_id)
+                found[known.key] = remote
+                self._count(int(remote is not None))
             applied, moving = self._looked_up(list(found), asked_at)
             for key in sorted(found.keys() & applied.keys() - moving):
                 remote = found[key]
