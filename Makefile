@@ -20,8 +20,9 @@ $(READY): requirements.lock pyproject.toml scripts/make-venv
 demo: $(READY) ## the whole product on this machine, against fake vendors
 	@$(BIN)/crm-pipeline demo
 
+# One more than there are processors: some tests wait for processes of theirs.
 test: $(READY) ## every test but the browser's and the night's, on all processors; ARGS="-k plan" narrows
-	@$(PYTEST) -n auto --dist worksteal -m "not browser and not night" $(ARGS)
+	@$(PYTEST) -n $$(($$(nproc) + 1)) --dist worksteal -m "not browser and not night" $(ARGS)
 
 test.browser: $(READY) ## the Dagster UI in a real Chromium (make browser gets one): some minutes
 	@$(PYTEST) -m browser crm_pipeline_tests/browser $(ARGS)

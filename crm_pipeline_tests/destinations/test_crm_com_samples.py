@@ -84,6 +84,8 @@ class House:
         environ = {
             "CRM_PIPELINE_CONFIG": str(path.parent),
             "CRM_PIPELINE_HOME": str(self.folder / "home"),
+            "CRM_PIPELINE_TEST": "1",
+            "CRM_PIPELINE_SETTLE_MS": "0",
             "CRM_KEY": KEY,
             "LOKE_ID": self.sandbox.settings.client_id,
             "LOKE_SECRET": self.sandbox.settings.client_secret,

@@ -13,7 +13,7 @@ from crm_pipeline_tests.simulation.parts import Parts, parts_of
 from crm_pipeline_tests.simulation.world import World
 
 #: Steps of a history, at least and at most: a short one ends before later steps mend what it broke.
-EVENTS = (8, 16)
+EVENTS = (6, 14)
 ROUNDS_TO_QUIET = 12
 #: Bytes that have to be free in memory for the folders of some histories.
 _ROOM = 256 * 1024 * 1024

@@ -26,6 +26,8 @@ class Parts:
 PLAIN = Parts()
 #: The share of seeds without further parts: their histories cost half or a third of the others'.
 PLAIN_SHARE = 0.8
+#: How many parts the others have: rarely all of them, for these cost three times as much.
+_SIZES = [1] * 6 + [2] * 5 + [3] * 3 + [len(fields(Parts))]
 EVERYTHING = Parts(
     lists=True, samples=True, erasure=True, neighbour=True, housekeeping=True, undo=True
 )
@@ -41,5 +43,5 @@ def parts_of(seed: int) -> Parts:
     if chance.random() < PLAIN_SHARE:
         return PLAIN
     names = [each.name for each in fields(Parts)]
-    some = chance.sample(names, chance.choice([1, 1, 2, 2, 3, 6]))
+    some = chance.sample(names, chance.choice(_SIZES))
     return Parts(**dict.fromkeys(some, True))
