@@ -67,7 +67,7 @@ sbom: $(READY) ## build/sbom.json: what the product is made of, in CycloneDX, fr
 	@echo "build/sbom.json: $$($(BIN)/python -c 'import json; print(len(json.load(open("build/sbom.json"))["components"]))') components"
 
 bandit: $(READY) ## our own code: findings of medium and up fail
-	@$(BIN)/bandit --quiet -ll --recursive crm_pipeline
+	@$(BIN)/bandit --quiet -ll --configfile pyproject.toml --recursive crm_pipeline
 
 audit: $(READY) ## known vulnerabilities; fails as NOT AUDITED when the database is out of reach
 	@$(BIN)/python scripts/audit.py requirements.lock
