@@ -72,6 +72,8 @@ def _show(screen: "Screen", org: str, destination: str, report: "DriftReport") -
         ["not ours", report.foreign],
         ["opted out in the CRM", report.opted_out],
     ]
+    if report.moving:
+        rows.append(["just written, not compared", report.moving])
     screen.table(f"{org} in {destination}", ["Finding", "Objects"], rows)
     if report.fields:
         fields = [list(each) for each in report.fields.items()]
@@ -87,6 +89,7 @@ def _document(report: "DriftReport") -> dict[str, object]:
         "missing": report.missing,
         "foreign": report.foreign,
         "opted_out": report.opted_out,
+        "moving": report.moving,
         "fields": dict(report.fields),
         "is_clean": report.is_clean,
         "seconds": round(report.seconds, 3),

@@ -139,7 +139,7 @@ def plan_columns(spec: DestinationSpec) -> Definition:
     held = held_by(spec)
     return {
         **schema(
-            dg.TableColumn(field.name, str(field.type), PLAN_MEANINGS.get(field.name, ""))
+            dg.TableColumn(field.name, str(field.type), PLAN_MEANINGS[field.name])
             for field in PLAN_SCHEMA
         ),
         **lineage(
@@ -209,7 +209,7 @@ def drift_columns(spec: DestinationSpec) -> Definition:
     wanted = [(asset, "fields") for asset in held_by(spec)]
     return {
         **schema(
-            dg.TableColumn(field.name, str(field.type), DRIFT_MEANINGS.get(field.name, ""))
+            dg.TableColumn(field.name, str(field.type), DRIFT_MEANINGS[field.name])
             for field in DRIFT_SCHEMA
         ),
         **lineage({"wrote": every_field, "found": every_field, "wanted": wanted}),
@@ -253,7 +253,8 @@ PLAN_MEANINGS = {
 }
 DRIFT_MEANINGS = {
     "verified_at": "When the CRM was read back.",
-    "key": "Our name of the person; null when the contact is not ours.",
+    "object_kind": "What the CRM calls the object.",
+    "key": "Our name of the object; empty when the contact is not ours.",
     "crm_id": "The CRM's id.",
     "kind": "changed, missing or foreign.",
     "field": "The field that differs.",

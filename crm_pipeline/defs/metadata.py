@@ -178,6 +178,7 @@ def drift_metadata(ws: Workspace, organisation: str, name: str, report: DriftRep
         "missing": report.missing,
         "foreign": report.foreign,
         "opted_out": report.opted_out,
+        "moving": report.moving,
         "is_clean": report.is_clean,
         **count_table("fields", "field", report.fields),
         "duration_seconds": round(report.seconds, 3),

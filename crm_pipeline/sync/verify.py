@@ -56,7 +56,8 @@ class DriftReport:
     """What a verification found, in objects of all kinds.
 
     ``fields`` counts objects by drifted field. ``foreign`` counts contacts only: a CRM has other
-    people's purchases and products by right.
+    people's purchases and products by right. ``moving`` are not compared: a write of ours was on
+    its way to them, or had only just been acknowledged.
     """
 
     checked: int
@@ -64,6 +65,7 @@ class DriftReport:
     missing: int
     foreign: int
     opted_out: int
+    moving: int
     fields: Mapping[str, int]
     seconds: float
 
@@ -76,6 +78,7 @@ class DriftReport:
 @dataclass(slots=True)
 class _Findings:
     checked: int = 0
+    moving: int = 0
     rows: list[dict[str, object]] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     fields: Counter[str] = field(default_factory=Counter)
@@ -132,6 +135,7 @@ def _verify(
         missing=found.kinds["missing"],
         foreign=found.kinds["foreign"],
         opted_out=len({refusal.key for refusal in found.refusals}),
+        moving=found.moving,
         fields=dict(found.fields.most_common()),
         seconds=monotonic() - started,
     )
@@ -211,15 +215,14 @@ class _Verification:
         done and visible (``FAULTS.md`` D04).
         """
         # First: what is acknowledged in between has a later time then.
-        on_their_way = self._ws.ledger.outbox.unfinished(
-            self._organisation, self._binding.spec.name
-        )
+        sent = self._ws.ledger.outbox.unfinished(self._organisation, self._binding.spec.name)
         applied = self._applied(keys)
         settled = asked_at - dt.timedelta(seconds=self._ws.waits.settle_seconds)
-        moving = {row.key for row in on_their_way if row.object_kind == self._object_kind}
-        return applied, moving | {
-            known.key for known in applied.values() if known.applied_at > settled
-        }
+        moving = {row.key for row in sent if row.object_kind == self._object_kind}
+        moving |= {known.key for known in applied.values() if known.applied_at > settled}
+        moving &= set(keys)
+        self.findings.moving += len(moving)
+        return applied, moving
 
     def _compare(self, remote: RemoteObject, known: AppliedObject | None) -> None:
         if self._erased.has_object(remote.key or "") or self._erased.has(CRM_ID, remote.crm_id):

@@ -143,13 +143,15 @@ def work(world: World, laws: Laws, happening: str) -> str:
         if happening in ("sync", "sweep"):
             sync(laws, main, is_full=happening == "sweep")
         else:
-            {
+            todo: dict[str, Callable[[], object]] = {
                 "read lists": lambda: main.sync(datasets={"loke/list_members"}),
-                "erase": main.erasures.ask if main.erasures is not None else main.sync,
                 "retain": main.retain,
                 "fold": main.fold,
                 "undo": main.undo,
-            }[happening]()
+            }
+            if main.erasures is not None:
+                todo |= {"erase": main.erasures.ask}
+            todo[happening]()
     return f"{happening} (faults {rate:g}, storage {storage_rate:g})"
 
 

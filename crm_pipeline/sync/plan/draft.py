@@ -47,8 +47,14 @@ class Identity:
     def text(self) -> str:
         """Return it in one form, whatever the order of the fields that are withheld."""
         parts = (
-            *(self.kind, self.key, self.crm_id or "", self.desired, self.after, self.before or ""),
-            *(",".join(self.changed), ",".join(sorted(self.withheld))),
+            self.kind,
+            self.key,
+            self.crm_id or "",
+            self.desired,
+            self.after,
+            self.before or "",
+            ",".join(self.changed),
+            ",".join(sorted(self.withheld)),
         )
         return "\x1f".join(parts)
 
