@@ -71,6 +71,13 @@ class Trading:
             + self._wrong_products(payments)
         )
 
+    def sell_to_newcomers(self, count: int = 15) -> None:
+        """Let new customers buy something each."""
+        for number in range(count):
+            self.clock.later(2)
+            person = self.loke.create_customer(self.organisation.id)["id"]
+            self.loke.complete_payment(self.organisation.id, customer=person, total=900 + number)
+
     def _wrong_tags(self, contacts: list[dict[str, Any]]) -> list[str]:
         ids = {name: tag_id for tag_id, name in self.crm.tags.items()}
         wanted: dict[str, set[str]] = {}

@@ -18,6 +18,8 @@ from typing import Protocol
 import dagster as dg
 
 from crm_pipeline.cli.demo.dagster_ui import is_answering, launch, switch_sensors_on
+from crm_pipeline.sandbox.control.log import LoggedRequest
+from crm_pipeline_tests.acceptance.trading import Trading
 from crm_pipeline_tests.browser.demo import free_port
 from crm_pipeline_tests.docs.reading import ROOT
 
@@ -169,3 +171,23 @@ def kill(pids: list[int]) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def kill_in_the_middle(market: Trading, victims: Callable[[], list[int]]) -> None:
+    """Kill when the CRM has done some writes, before the answer of the last is out."""
+    log = market.crm.requests
+    add, seen, killed = log.add, 0, list[int]()
+
+    def counted(entry: LoggedRequest) -> None:
+        nonlocal seen
+        add(entry)
+        seen += entry.method in ("POST", "PUT")
+        if seen == 20:
+            killed.extend(victims())
+            kill(killed)
+
+    log.add = counted  # type: ignore[method-assign]
+    try:
+        until(lambda: killed)
+    finally:
+        log.add = add  # type: ignore[method-assign]

@@ -5,15 +5,14 @@ the CRM should hold is worked out from LOKE's true state by the oracle.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from crm_pipeline.sandbox.control.log import LoggedRequest
 from crm_pipeline_tests.acceptance.trading import Trading, trading
-from crm_pipeline_tests.faults.dagster_host import DagsterHost, kill, until
+from crm_pipeline_tests.faults.dagster_host import DagsterHost, kill_in_the_middle, until
 
 pytestmark = [pytest.mark.night, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -32,34 +31,6 @@ def host(market: Trading) -> Iterator[DagsterHost]:
     made.start()
     yield made
     made.stop()
-
-
-def sell(market: Trading) -> None:
-    """Let new customers buy something each."""
-    for number in range(15):
-        market.clock.later(2)
-        person = market.loke.create_customer(market.organisation.id)["id"]
-        market.loke.complete_payment(market.organisation.id, customer=person, total=900 + number)
-
-
-def kill_in_the_middle(market: Trading, victims: Callable[[], list[int]]) -> None:
-    """Kill when the CRM has done some writes, before the answer of the last is out."""
-    log = market.crm.requests
-    add, seen, killed = log.add, 0, list[int]()
-
-    def counted(entry: LoggedRequest) -> None:
-        nonlocal seen
-        add(entry)
-        seen += entry.method in ("POST", "PUT")
-        if seen == 20:
-            killed.extend(victims())
-            kill(killed)
-
-    log.add = counted  # type: ignore[method-assign]
-    try:
-        until(lambda: killed)
-    finally:
-        log.add = add  # type: ignore[method-assign]
 
 
 def is_right(market: Trading) -> bool:
@@ -87,7 +58,7 @@ def test_whatever_else_of_dagster_is_killed_the_crm_ends_up_right(
     host.switch_sensors_on()
     until(lambda: is_right(market))
 
-    sell(market)
+    market.sell_to_newcomers()
     kill_in_the_middle(market, lambda: [host.pid("daemon"), host.pid("webserver")])
     [run] = host.open_runs()
     host.reap()
@@ -95,7 +66,7 @@ def test_whatever_else_of_dagster_is_killed_the_crm_ends_up_right(
     assert is_right(market)
     host.start()
 
-    sell(market)
+    market.sell_to_newcomers()
     kill_in_the_middle(market, host.tree)
     host.reap()
     assert not is_right(market)

@@ -25,7 +25,9 @@ def run_under(product, *wrapper):
     """Sync in a process of its own that something watches over; return its code and its words."""
     done = subprocess.run(
         [*wrapper, *COMMAND, "sync", "--org", "acme", "--full"],
-        env=product.environment, cwd=product.folder, capture_output=True, text=True,
+        # What Python compiles meanwhile would be cut, and kept.
+        env={**product.environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=product.folder, capture_output=True, text=True,
         timeout=110, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr

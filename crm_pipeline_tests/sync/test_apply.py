@@ -19,7 +19,7 @@ from crm_pipeline.errors import (
 )
 from crm_pipeline.sandbox import FaultRule
 from crm_pipeline.sync.apply import apply_plan, approve_plan
-from crm_pipeline.sync.plan import PlanAlteredError
+from crm_pipeline.sync.plan import PlanAlteredError, stage_of
 from crm_pipeline.sync.plan.rows import PLAN_SCHEMA
 from crm_pipeline_tests.sync.workbench import KEY, ORGANISATION, Workbench, contact
 
@@ -224,6 +224,30 @@ def test_a_run_in_which_a_change_got_lost_is_red(bench: Workbench):
     with pytest.raises(UnbalancedError, match="10 changes and 9 outcomes"):
         bench.apply(header)
     assert bench.ws.ledger.plans.list(ORGANISATION, "crm_com")[0].status != "applied"
+
+
+def test_a_plan_without_changes_is_closed_and_says_nothing_in_the_audit_log(bench: Workbench):
+    bench.bring(TEN)
+    told = len(list(bench.ws.ledger.audit.entries(ORGANISATION)))
+    bench.want({"loke:3": TEN["loke:3"]})
+    stage = stage_of("crm_com", bench.binding.spec.kind("contact"))
+    header = bench.plan()
+    assert (header.size, bench.ws.ledger.stages.position(ORGANISATION, stage)) == (0, 1)
+    report = bench.apply(header)
+    assert (report.calls, set(report.counts.values())) == (0, {0})
+    assert bench.ws.ledger.plans.list(ORGANISATION, "crm_com")[0].status == "applied"
+    assert bench.ws.ledger.stages.position(ORGANISATION, stage) == 2
+    assert len(list(bench.ws.ledger.audit.entries(ORGANISATION))) == told
+
+
+def test_a_plan_without_changes_closes_nothing_when_it_is_stale(bench: Workbench):
+    bench.bring(TEN)
+    bench.want({"loke:3": TEN["loke:3"]})
+    empty = bench.plan()
+    bench.want({"loke:3": contact("Renamed")})
+    bench.plan()
+    with pytest.raises(PlanStaleError):
+        bench.apply(empty)
 
 
 def test_an_older_plan_is_stale(bench: Workbench):

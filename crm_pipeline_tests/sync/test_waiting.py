@@ -12,6 +12,7 @@ import pytest
 from crm_pipeline.core.fingerprint import canonical_json, fingerprint
 from crm_pipeline.core.purchases import purchase_id, refund_key
 from crm_pipeline.core.records import Fields, PlanHeader
+from crm_pipeline.core.subject import Subject
 from crm_pipeline.sandbox import Sandbox, SandboxOrganisation, SandboxSettings
 from crm_pipeline.sandbox.crm_com.desk import Desk
 from crm_pipeline.sync.apply import ApplyReport
@@ -129,6 +130,18 @@ def test_of_what_waits_the_newest_version_goes(bench: Workbench):
     assert deliver(bench, "membership").counts["applied"] == 1
     names = bench.sandbox.crm_com.tags
     assert [names[tag] for tag in bench.remote()[LATER]["tags"]] == ["Silver"]
+
+
+def test_what_waits_goes_also_when_somebody_was_erased_just_before(bench: Workbench):
+    """Nothing but the refusal happened since: the second plan has to be another one."""
+    bench.sandbox.crm_com.configure_tags(["Gold"])
+    bench.ws.ledger.erasing.remove(ORGANISATION, Subject(), {}, [])
+    tags: Fields = {"contact_key": LATER, "tags": '["Gold"]', "ours": '["Gold"]'}
+    want(bench, "membership", {LATER: tags})
+    assert deliver(bench, "membership").reject_reasons == {"contact_not_in_crm": 1}
+    bench.bring({LATER: contact("Late")})
+    assert deliver(bench, "membership").counts["applied"] == 1
+    assert len(bench.remote()[LATER]["tags"]) == 1
 
 
 def test_what_is_refused_for_another_reason_is_not_tried_again_by_itself(bench: Workbench):

@@ -6,21 +6,20 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from crm_pipeline.errors import TryLaterError
-from crm_pipeline.store.ledger.applied import ALL_KINDS
+from crm_pipeline.store.ledger.bases import end_plans
 from crm_pipeline.store.ledger.engine import Database
 from crm_pipeline.store.ledger.plans import OPEN_STATES
 from crm_pipeline.store.ledger.schema import (
     accounts,
     applied,
     applied_totals,
-    approvals,
     bases,
     holds,
     outbox,
     plans,
     positions,
 )
-from crm_pipeline.store.ledger.times import Clock, to_micros
+from crm_pipeline.store.ledger.times import Clock
 
 #: Stands in ``bases`` like a plan that wrote something: every plan made before is stale.
 _MOVED = "moved-account"
@@ -79,7 +78,9 @@ class Accounts:
                     " outcome yet.",
                     not_done="Nothing was changed.",
                 )
-            self._close_plans(connection, organisation, destination)
+            end_plans(
+                self._database, connection, organisation, destination, by=_MOVED, now=self._clock()
+            )
             for table in (applied, applied_totals, accounts, holds):
                 connection.execute(sa.delete(table).where(_of(table, organisation, destination)))
             connection.execute(
@@ -92,27 +93,6 @@ class Accounts:
                 )
             )
         return counts
-
-    def _close_plans(self, connection: Connection, organisation: str, destination: str) -> None:
-        now = to_micros(self._clock())
-        connection.execute(
-            sa.update(plans)
-            .where(_of(plans, organisation, destination), plans.c.status.in_(OPEN_STATES))
-            .values(status="superseded")
-        )
-        connection.execute(
-            sa.update(approvals)
-            .where(_of(approvals, organisation, destination), approvals.c.expires_at > now)
-            .values(expires_at=now)
-        )
-        newest = sa.select(sa.func.max(bases.c.seq)).where(_of(bases, organisation, destination))
-        seq = int(connection.execute(newest).scalar_one_or_none() or 0) + 1
-        keys = {"organisation": organisation, "destination": destination, "plan_digest": _MOVED}
-        connection.execute(
-            self._database.upsert(bases)
-            .values(**keys, object_kind=ALL_KINDS, seq=seq)
-            .on_conflict_do_update(index_elements=list(keys), set_={"seq": seq})
-        )
 
 
 def _of(table: sa.Table, organisation: str, destination: str) -> "sa.ColumnElement[bool]":

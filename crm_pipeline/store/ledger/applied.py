@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from crm_pipeline.core.records import AppliedObject, FieldValue
+from crm_pipeline.store.ledger.bases import ALL_KINDS
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
 from crm_pipeline.store.ledger.schema import applied, applied_totals, bases
 from crm_pipeline.store.ledger.streaming import stream_text
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 #: The columns of ``stream``, all of them strings; ``withheld`` is a JSON list of field names.
 STREAM_COLUMNS = ("key", "crm_id", "fingerprint", "withheld", "email_digest", "phone_digest")
-#: The kind of a base that counts for every kind: another account begins.
-ALL_KINDS = ""
 _fields = msgspec.json.Decoder(dict[str, FieldValue])
 _names = msgspec.json.Decoder(tuple[str, ...])
 

@@ -14,13 +14,11 @@ from sqlalchemy.engine import Connection
 
 from crm_pipeline.core.records import PROVISIONAL
 from crm_pipeline.core.subject import Subject
+from crm_pipeline.store.ledger.bases import end_plans
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
-from crm_pipeline.store.ledger.plans import OPEN_STATES
 from crm_pipeline.store.ledger.schema import (
     applied,
     applied_totals,
-    approvals,
-    bases,
     consents,
     facets,
     holds,
@@ -102,7 +100,7 @@ class Erasing:
                 self._count_again(connection, organisation)
             if media and not _has_refusals(connection, organisation, media):
                 _refuse(connection, organisation, media, now)
-            counts["plans"] = self._close_plans(connection, organisation, now)
+            counts["plans"] = self._end_plans(connection, organisation, now)
             _forget_failure(connection, organisation)
         return counts
 
@@ -150,46 +148,12 @@ class Erasing:
                 .values(objects=counted.get(place, 0))
             )
 
-    def _close_plans(self, connection: Connection, organisation: str, now: dt.datetime) -> int:
-        ours = plans.c.organisation == organisation
-        closed = connection.execute(
-            sa.update(plans)
-            .where(ours, plans.c.status.in_(OPEN_STATES))
-            .values(status="superseded")
-        ).rowcount
-        connection.execute(
-            sa.update(approvals)
-            .where(
-                approvals.c.organisation == organisation, approvals.c.expires_at > to_micros(now)
-            )
-            .values(expires_at=to_micros(now))
+    def _end_plans(self, connection: Connection, organisation: str, now: dt.datetime) -> int:
+        query = sa.select(plans.c.destination).where(plans.c.organisation == organisation)
+        return sum(
+            end_plans(self._database, connection, organisation, each, by=_ORIGIN, now=now)
+            for each in sorted(connection.execute(query.distinct()).scalars())
         )
-        of_destination = (
-            sa.select(plans.c.destination, sa.func.max(bases.c.seq).label("seq"))
-            .join(
-                bases,
-                sa.and_(
-                    bases.c.organisation == plans.c.organisation,
-                    bases.c.destination == plans.c.destination,
-                ),
-                isouter=True,
-            )
-            .where(ours)
-            .group_by(plans.c.destination)
-        )
-        for row in connection.execute(of_destination).all():
-            keys = {
-                "organisation": organisation,
-                "destination": row.destination,
-                "plan_digest": _ORIGIN,
-            }
-            seq = (row.seq or 0) + 1
-            connection.execute(
-                self._database.upsert(bases)
-                .values(**keys, object_kind="", seq=seq)
-                .on_conflict_do_update(index_elements=list(keys), set_={"seq": seq})
-            )
-        return closed
 
 
 class _Rows:

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from crm_pipeline.core.records import Change, OutcomeKind
+from crm_pipeline.store.ledger.bases import move_base
 from crm_pipeline.store.ledger.engine import KEYS_A_QUERY, Database
 from crm_pipeline.store.ledger.schema import (
     applied,
     applied_totals,
-    bases,
     outbox,
     outcomes,
     plans,
@@ -170,7 +170,14 @@ class ReceiptWriter:
         added = self.connection.execute(insert, rows).scalars().all()
         if added:
             self._add_to_plan(digest, len(added))
-            self._move_base(digest, receipts[0].change.object_kind, max(added))
+            move_base(
+                self.database,
+                self.connection,
+                self.organisation,
+                self.destination,
+                by=digest,
+                object_kind=receipts[0].change.object_kind,
+            )
 
     def _add_to_plan(self, digest: str, settled: int) -> None:
         self.connection.execute(
@@ -178,23 +185,3 @@ class ReceiptWriter:
             .where(self._are_ours(plans), plans.c.digest == digest)
             .values(settled=plans.c.settled + settled)
         )
-
-    def _move_base(self, digest: str, object_kind: str, seq: int) -> None:
-        """Note a plan's newest receipt; of the kind's other plans the newest one is enough."""
-        keys = {
-            "organisation": self.organisation,
-            "destination": self.destination,
-            "plan_digest": digest,
-        }
-        self.connection.execute(
-            self.database.upsert(bases)
-            .values(**keys, object_kind=object_kind, seq=seq)
-            .on_conflict_do_update(index_elements=list(keys), set_={"seq": seq})
-        )
-        others = sa.and_(
-            self._are_ours(bases),
-            bases.c.object_kind == object_kind,
-            bases.c.plan_digest != digest,
-        )
-        newest = sa.select(sa.func.max(bases.c.seq)).where(others).scalar_subquery()
-        self.connection.execute(sa.delete(bases).where(others, bases.c.seq < newest))

@@ -98,6 +98,16 @@ class Rejects:
                 for row in connection.execute(query)
             ]
 
+    def names(self, organisation: str, party: str, stage: str) -> frozenset[tuple[str, str]]:
+        """Return what a stage has set aside of a party: dataset, or kind of object, and key."""
+        query = sa.select(rejects.c.dataset, rejects.c.key).where(
+            rejects.c.organisation == organisation,
+            rejects.c.party == party,
+            rejects.c.stage == stage,
+        )
+        with self._database.read() as connection:
+            return frozenset((row.dataset, row.key) for row in connection.execute(query))
+
     def counts(self, organisation: str) -> Mapping[str, int]:
         """Return how many records are set aside, by reason, most first."""
         query = (

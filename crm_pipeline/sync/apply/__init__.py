@@ -5,6 +5,8 @@ that a killed process left behind, ``engine`` sends the rest, ``ledgering`` writ
 down before its call and every receipt after it, ``holding`` keeps undone what was undone.
 """
 
+from dataclasses import replace
+
 from crm_pipeline.core.ports import DestinationApi
 from crm_pipeline.core.records import OUTCOME_KINDS, PlanHeader
 from crm_pipeline.errors import TryLaterError, UnbalancedError
@@ -51,13 +53,15 @@ def apply_plan(
         books = Ledgering(ws, organisation, binding, lease)
         recover(ws, books, binding, api)
         require_approval(ws, header)
+        if not header.size:
+            return _closed(ws, binding, header)
         ws.ledger.plans.set_status(organisation, name, header.digest, "applying")
         if is_undo(header):
             hold_undone(ws, header)
         engine = Engine(ws, books, binding, api, header)
         with recorded_outcomes(ws, header, by=by):
             engine.run()
-        return _closed(ws, binding, header, engine, books)
+        return _reported(ws, binding, header, engine, books)
 
 
 def recover_writes(
@@ -76,7 +80,7 @@ def recover_writes(
         return recover(ws, Ledgering(ws, organisation, binding, lease), binding, api)
 
 
-def _closed(
+def _reported(
     ws: Workspace,
     binding: DestinationBinding,
     header: PlanHeader,
@@ -100,13 +104,25 @@ def _closed(
             f" {settled:,} outcomes.",
             remedy="Run it again; if this repeats, report it as a bug with this message.",
         )
+    return replace(
+        _closed(ws, binding, header),
+        counts={kind: counts.get(kind, 0) for kind in OUTCOME_KINDS},
+        calls=engine.calls,
+        seconds=engine.seconds,
+        reject_reasons=dict(books.reject_reasons.most_common()),
+    )
+
+
+def _closed(ws: Workspace, binding: DestinationBinding, header: PlanHeader) -> ApplyReport:
+    """Note that nothing of the plan is left to do; return the report of one without changes."""
+    organisation, name = header.organisation, header.destination
     ws.ledger.plans.set_status(organisation, name, header.digest, "applied")
     stage = stage_of(name, binding.spec.kind(header.object_kind))
     ws.ledger.stages.advance(organisation, stage, header.desired_batch)
     return ApplyReport(
         digest=header.digest,
-        counts={kind: counts.get(kind, 0) for kind in OUTCOME_KINDS},
-        calls=engine.calls,
-        seconds=engine.seconds,
-        reject_reasons=dict(books.reject_reasons.most_common()),
+        counts=dict.fromkeys(OUTCOME_KINDS, 0),
+        calls=0,
+        seconds=0.0,
+        reject_reasons={},
     )

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Literal
 
 from crm_pipeline.core.consent import decide
@@ -58,14 +59,14 @@ class Ledgering:
         self._receipts: list[Receipt] = []
         self._rejects: list[Reject] = []
         self._oldest = 0.0
-        self._set_aside = {
-            (stored.reject.dataset, stored.reject.key)
-            for stored in ws.ledger.rejects.list(organisation)
-            if stored.party == self._destination and stored.reject.stage == "apply"
-        }
         self._cleared: list[tuple[str, str]] = []
         self._archived: list[str] = []
         self._clock = ws.clock
+
+    @cached_property
+    def _set_aside(self) -> frozenset[tuple[str, str]]:
+        """The objects whose last write was refused, by kind and key."""
+        return self._ledger.rejects.names(self.organisation, self._destination, "apply")
 
     def renew_lease(self) -> None:
         """Say that this process is still alive and at work."""

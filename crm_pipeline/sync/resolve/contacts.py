@@ -152,11 +152,8 @@ class _Resolver:
         ws = self._ws
         batch = ws.ledger.watermarks.next_batch(self._organisation)
         self._has_log = ws.ledger.consents.count(self._organisation) > 0
-        self._once_refused = {
-            stored.reject.key
-            for stored in ws.ledger.rejects.list(self._organisation)
-            if stored.reject.stage == "resolve" and stored.party == self._rules.source
-        }
+        refused = ws.ledger.rejects.names(self._organisation, self._rules.source, "resolve")
+        self._once_refused = {key for _, key in refused}
         with ws.lake.session() as session:
             if has_customers:
                 since = None if is_full else self._position

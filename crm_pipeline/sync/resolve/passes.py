@@ -140,12 +140,8 @@ class Pass:
         """Store what was set aside, forget what is fine by now, and note how far the pass came."""
         ws, organisation, party = self.ws, self.organisation, self.stage.source
         ws.ledger.rejects.add(organisation, party, list(self.rejects.values()))
-        once = {
-            stored.reject.key
-            for stored in ws.ledger.rejects.list(organisation)
-            if stored.party == party
-            and (stored.reject.stage, stored.reject.dataset) == ("resolve", self.stage.dataset)
-        }
+        names = ws.ledger.rejects.names(organisation, party, "resolve")
+        once = {key for dataset, key in names if dataset == self.stage.dataset}
         fine = once.intersection(seen) - self.rejects.keys()
         if fine:
             ws.ledger.rejects.clear(organisation, party, "resolve", fine, self.stage.dataset)

@@ -109,6 +109,18 @@ def test_the_base_is_the_newest_receipt_of_other_plans(ledger, lease):
     assert second < ledger.applied.base(*OF_CRM, except_plan="p3") < third
 
 
+def test_every_receipt_moves_the_base_whatever_else_has_moved_it(ledger, lease):
+    """The same change, planned again after it was refused, has to be another plan."""
+    settle(ledger, lease, receipt())
+    for _ in range(3):
+        before = ledger.applied.base(*OF_CRM)
+        ledger.accounts.forget(*OF_CRM)
+        assert ledger.applied.base(*OF_CRM) > before
+    before = ledger.applied.base(*OF_CRM)
+    settle(ledger, lease, receipt("loke:2", "rejected", plan="p2"))
+    assert ledger.applied.base(*OF_CRM) > before
+
+
 @pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize("count", [1, BATCH_ROWS, 2 * BATCH_ROWS + 3])
 def test_the_stream_gives_every_object_once(ledger, lease, count):

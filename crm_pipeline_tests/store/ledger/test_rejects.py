@@ -44,6 +44,15 @@ def test_reasons_are_counted_the_most_frequent_first(ledger):
     assert ledger.rejects.counts("blue") == {}
 
 
+def test_what_a_stage_set_aside_is_named_without_what_others_did(ledger):
+    ledger.rejects.add(ACME, "loke", [reject("a"), reject("b"), reject("c", stage="land")])
+    ledger.rejects.add(ACME, "crm_com", [reject("d")])
+    ledger.rejects.add("blue", "loke", [reject("e")])
+    dataset = reject().dataset
+    assert ledger.rejects.names(ACME, "loke", "resolve") == {(dataset, "a"), (dataset, "b")}
+    assert ledger.rejects.names("none", "loke", "resolve") == frozenset()
+
+
 def test_a_record_that_is_fine_by_now_is_cleared_for_its_stage_only(ledger):
     long_key = "x" * 5_000
     ledger.rejects.add(ACME, "loke", [reject("a"), reject("b"), reject(long_key)])
