@@ -4,9 +4,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 UV ?= $(BIN)/uv
 PYTEST := $(BIN)/python -m pytest
+# The tests start a thousand processes: each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test lint types simulate kills chaos planted check security bandit secrets sbom audit coverage bench fairness freshness soak screenshots browser test.browser lock format clean
+.PHONY: help .venv demo test lint types simulate kills chaos planted check security bandit secrets sbom audit coverage bench fairness freshness recovery soak screenshots browser test.browser lock format clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z.]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +91,9 @@ freshness: $(READY) ## how long changes take into the CRM while processes are ki
 
 soak: $(READY) ## many simulated days: memory, handles, sizes and times must not grow; ARGS="--days 60"
 	@$(BIN)/python -m crm_pipeline_tests.benchmarks.soak $(ARGS)
+
+recovery: $(READY) ## a host dies in the middle of a sync: how long until all is right again; some minutes; ARGS="--times 1"
+	@$(BIN)/python -m crm_pipeline_tests.benchmarks.recovery $(ARGS)
 
 screenshots: $(READY) ## take the pictures of the Dagster UI anew
 	@$(BIN)/python -m crm_pipeline_tests.browser.screenshots

@@ -1,11 +1,13 @@
 """Asking for sweeps: run requests for lists of organisations, and who is asked for already."""
 
+import datetime as dt
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import dagster as dg
 
+from crm_pipeline.defs.dead_runs import find_dead_runs
 from crm_pipeline.defs.window import digest_of, in_lists
 from crm_pipeline.store.ledger import OrganisationStatus
 from crm_pipeline.wiring import Runtime
@@ -57,10 +59,14 @@ def sweep_config(
 def under_way(instance: dg.DagsterInstance, runtime: Runtime) -> set[str]:
     """Return the organisations that a sweep waits for or works on.
 
-    One that a running sweep is done with is free, however long others of that sweep take.
+    One that a running sweep is done with is free, however long others of that sweep take; so is
+    one of a sweep whose process is gone, before anybody has ended that run.
     """
+    dead = {each.run_id for each in find_dead_runs(instance, dt.datetime.now(dt.UTC))}
     begun: dict[str, float] = {}
     for record in _unfinished(instance):
+        if record.dagster_run.run_id in dead:
+            continue
         config = cast("Mapping[str, Any]", record.dagster_run.run_config)
         sweep = config.get("ops", {}).get("sweep", {}).get("config", {})
         # A sweep that has not begun counts as one that begins after everything.

@@ -3,7 +3,7 @@
 import datetime as dt
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,11 +32,19 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def begun(
-    instance: dg.DagsterInstance, pid: int | None, status: str = "STARTED", **tags: str
+    instance: dg.DagsterInstance,
+    pid: int | None,
+    status: str = "STARTED",
+    run_config: Mapping[str, object] | None = None,
+    **tags: str,
 ) -> dg.DagsterRun:
     """Note a run as Dagster does, up to the event in which its process tells its number."""
     run = dg.DagsterRun(
-        job_name="sweep_job", run_id=str(uuid4()), status=dg.DagsterRunStatus(status), tags=tags
+        job_name="sweep_job",
+        run_id=str(uuid4()),
+        status=dg.DagsterRunStatus(status),
+        run_config=run_config,
+        tags=tags,
     )
     instance.add_run(run)
     if pid is not None:
@@ -110,6 +118,16 @@ def test_the_sensor_ends_dead_runs_so_that_their_organisations_count_as_idle_aga
     worker.wait()
     assert "ended: 1." in evaluated(world, "dead_runs_sensor").skip_message
     assert world.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_sweep_whose_process_is_gone_holds_nobody_up_before_it_is_ended(world, worker):
+    first = evaluated(world, "changes_sensor")
+    assert asked_for(first) == ["alfa", "bravo", "charlie"]
+    begun(world.instance, worker.pid, run_config=first.run_requests[0].run_config)
+    assert asked_for(evaluated(world, "changes_sensor")) == []
+    worker.kill()
+    worker.wait()
+    assert asked_for(evaluated(world, "changes_sensor")) == ["alfa", "bravo", "charlie"]
 
 
 def test_a_sync_that_broke_off_is_asked_for_though_the_source_has_nothing_new(world):
