@@ -24,7 +24,7 @@ _ALWAYS = {
 }  # fmt: skip
 #: What may happen in addition in the parts of a world, how often each, and in what share of steps.
 _OF_PARTS: dict[str, tuple[float, dict[str, int]]] = {
-    "lists": (0.5, {"join": 3, "leave": 2, "doubt": 1, "trust": 1, "read lists": 2}),
+    "lists": (0.5, {"join": 3, "leave": 2, "doubt": 2, "trust": 1, "read lists": 4}),
     "samples": (0.7, {"order": 3, "move": 5, "answer": 2, "become": 1, "receive": 4}),
     "housekeeping": (0.4, {"retain": 2, "fold": 1}),
     "undo": (0.2, {"undo": 1}),

@@ -8,13 +8,15 @@ from crm_pipeline_tests.simulation.people import Contacts
 class Tagged:
     """Remembers who carries which tag, and who was ever on which list.
 
-    Whoever carries a tag and never left its list since must go on carrying it.
+    Whoever carries a tag and never left its list since must go on carrying it: one who left with
+    it and came back is judged again once the tag was taken off and given anew.
     """
 
     def __init__(self, organisation: Organisation) -> None:
         self._of = organisation
         self._ever: set[tuple[str, str]] = set()
         self._carried: set[tuple[str, str]] = set()
+        self._left: set[tuple[str, str]] = set()
         self._wrong: list[str] = []
         self.look()
 
@@ -31,12 +33,15 @@ class Tagged:
             (each["code"], tag) for each in found.rows for tag in each["tags"] if tag in ours
         }
         self._ever |= now
+        self._left |= self._carried - now
         self._carried &= now
         kept = {each for each in self._carried - carried if not self._is_gone(each[0])}
         self._wrong = [f"{code} lost a tag, and never left the list" for code, _ in sorted(kept)]
         invented = sorted(carried - self._ever)
         self._wrong += [f"{code} has a tag, and never was on the list" for code, _ in invented]
-        self._carried = carried & now
+        # Who left may be taken off by a reading of then, though they are back by now.
+        self._left &= carried
+        self._carried = (carried & now) - self._left
 
     def lost(self) -> list[str]:
         """Return what was wrong at the last look."""

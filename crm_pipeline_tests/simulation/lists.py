@@ -45,11 +45,12 @@ class Lists:
             self._loke.remove_members(self._of.known.id, list_id, gone)
 
     def doubt(self) -> None:
-        """Show a list short until ``trust``: without members, cut after a page, or called
-        otherwise.
+        """Show a list with members wrongly until ``trust``: without them, cut after a page, or
+        called otherwise.
         """
         chance = self._of.world.chance
-        list_id = chance.choice(sorted(LISTS))
+        members = {each: self._loke.members(self._of.known.id, each) for each in sorted(LISTS)}
+        list_id = chance.choice([each for each in members if members[each]] or [*members])
         how = chance.choice(["empty", "cut", "renamed"])
         if how == "empty":
             self._loke.switch(empty_lists=[list_id])
