@@ -21,6 +21,7 @@ from crm_pipeline.sync.beside import Work, beside_sync
 from crm_pipeline.sync.erase.again import again_under_lease
 from crm_pipeline.sync.erase.checking import erased_of
 from crm_pipeline.sync.erase.running import erase, resume, resume_erasures
+from crm_pipeline_tests.nights import night
 from crm_pipeline_tests.sync.dying import EXIT_DIED
 from crm_pipeline_tests.sync.erasing import (
     CANARY,
@@ -311,14 +312,15 @@ def test_an_erasure_is_not_complete_while_somebody_may_write_the_person_down(
 
 
 @pytest.mark.timeout(600)
-def test_a_killed_erasure_is_completed_by_the_next(world: World):
+@pytest.mark.parametrize("further", [2, *night(8)])
+def test_a_killed_erasure_is_completed_by_the_next(world: World, further: int):
     world.live()
     kept = world.folder / "kept"
     shutil.copytree(world.home, kept)
     steps = int(dying(world, 0).stderr.rpartition("steps ")[2])
     assert steps > 50
     chance = random.Random(7)
-    points = sorted({1, 2, *chance.sample(range(3, steps), 8), steps - 1, steps})
+    points = sorted({1, 2, *chance.sample(range(3, steps), further), steps - 1, steps})
     for point in points:
         shutil.rmtree(world.home)
         shutil.copytree(kept, world.home)
