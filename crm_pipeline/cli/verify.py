@@ -78,8 +78,18 @@ def _show(screen: "Screen", org: str, destination: str, report: "DriftReport") -
     if report.fields:
         fields = [list(each) for each in report.fields.items()]
         screen.table("", ["Drifted field", "Objects"], fields)
-    verdict = "The CRM holds what it acknowledged." if report.is_clean else "There is drift."
-    screen.line(f"{verdict} {duration(report.seconds)}.")
+    screen.line(f"{_verdict(report)} {duration(report.seconds)}.")
+
+
+def _verdict(report: "DriftReport") -> str:
+    if not report.is_clean:
+        return "There is drift."
+    if report.moving:
+        return (
+            "Nothing of what was compared has drifted. Run it again for what was just written:"
+            " the CRM may show that late."
+        )
+    return "The CRM holds what it acknowledged."
 
 
 def _document(report: "DriftReport") -> dict[str, object]:

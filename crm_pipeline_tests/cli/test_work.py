@@ -187,6 +187,20 @@ def test_verify_finds_what_somebody_changed_in_the_crm(run: Run, sandbox: Sandbo
     assert run("verify", "--org", "blue", "--sample", "1").code in (0, 65)
 
 
+def test_verify_does_not_vouch_for_what_was_written_a_moment_ago(
+    run: Run, sandbox: Sandbox, environ: dict[str, str]
+) -> None:
+    run("sync", "--org", "blue")
+    assert "The CRM holds what it acknowledged." in run("verify", "--org", "blue").out
+    environ["CRM_PIPELINE_SETTLE_MS"] = "60000"
+    early = run("verify", "--org", "blue")
+    assert early.code == 0
+    assert "just written, not compared" in early.out
+    assert "Nothing of what was compared has drifted." in early.out
+    document = run("verify", "--org", "blue", "--json").document["drift"]["crm_com"]
+    assert document["moving"] == document["checked"] > 0
+
+
 def test_the_doctor_finds_nothing_wrong_and_changes_nothing(run: Run, sandbox: Sandbox) -> None:
     answer = run("doctor", "blue", "--json")
     assert (answer.code, answer.document["is_ok"]) == (0, True)
