@@ -169,7 +169,11 @@ def happen(world: World, laws: Laws, happening: str) -> None:
     main = world.main
     if happening == "unsubscribe":
         code = main.unsubscribe_in_the_crm()
-        if code is not None and main.verify():
+        is_heard = main.verify()
+        if not is_heard:  # an erasure that did not come to its end holds on to it for a while
+            world.clock.turn(WAITS.lease_seconds * 2)
+            is_heard = main.verify()
+        if code is not None and is_heard:
             laws.main.saw_unsubscription(code)
         return
     todo: dict[str, Callable[[], None]] = {
